@@ -1,0 +1,225 @@
+"""The end of a run: confirm the saved model, gather suspects and facts, write data files, make the Finding."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reducer import __version__, registry
+from reducer.engine.problem import Problem
+from reducer.engine.reducer import is_one_minimal
+from reducer.finding import (
+    Artifact,
+    Failure,
+    Finding,
+    Reduced,
+    Rung,
+    SearchFacts,
+    SignatureFacts,
+    Source,
+    Suspect,
+)
+from reducer.frontends.subject import Subject
+from reducer.localizers.base import Evidence
+from reducer.observation import DIED, FAILED, HUNG, OUT_OF_MEMORY, PASSED, SKIPPED, Observation
+from reducer.oracles.command import CommandOracle
+from reducer.oracles.confirm import TIMES, confirmations
+from reducer.oracles.crash import CrashOracle
+from reducer.oracles.ladder import CHECKER, INFERENCE, REFERENCE, Aim, Ladder, Plan, outcome_of_compare
+from reducer.oracles.mismatch import MismatchOracle
+from reducer.oracles.prober import Prober
+from reducer.passes.drop_node import DropNode
+from reducer.programs.onnx import OnnxProgram
+from reducer.reproducing import reproduction, reproduction_facts, write_data
+from reducer.signature import FailureSignature
+from reducer.worker.protocol import RETURNED, Call
+from reducer.workspace import LOG, MODEL, Workspace
+
+VERSIONS = "reducer.worker.tasks:versions"
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """Everything that the end of a run has to work with."""
+
+    subject: Subject
+    oracle: CrashOracle | MismatchOracle | CommandOracle
+    aim: Aim
+    ladder: Ladder
+    plan: Plan
+    message: str
+    problem: Problem[OnnxProgram]
+    status: str
+
+    @property
+    def signature(self) -> FailureSignature:
+        """The signature that was reduced."""
+        assert self.oracle.target is not None
+        return self.oracle.target
+
+
+def nothing_found(subject: Subject, ladder: Ladder, plan: Plan, prober: Prober) -> Finding:
+    """The finding of a model that does not fail: which rungs passed, with the largest difference seen."""
+    return Finding(
+        __version__, "not_reproduced", source_of(subject), None, None, SearchFacts(0, 0.0, 0.0, True),
+        environment(prober), rungs(ladder, environment(prober)),
+    )  # fmt: skip
+
+
+def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
+    """Confirm, locate, write inputs and expected values, and say it all."""
+    search = _search(end, workspace)  # before anything else takes time
+    best = end.problem.best
+    minimal = _one_minimal(end)
+    path = workspace.write(MODEL, best.model_bytes(inline=True))
+    confirmed = confirmations(end.oracle, best)
+    status = end.status if confirmed == TIMES or end.status != "reduced" else "flaky"
+    facts = environment(prober)
+    found = reproduction_facts(end.oracle, best, prober)
+    files = write_data(workspace, end.oracle, best, prober, end.subject.expected)
+    text, repro = reproduction(end.oracle, best, prober, found)
+    artifacts = (Artifact("reduced_model", MODEL), *files, Artifact("trace", LOG))
+    return Finding(
+        tool_version=__version__,
+        status=status,
+        source=source_of(end.subject),
+        failure=_failure(end, best),
+        reduced=Reduced(
+            path=MODEL, nodes=len(best.nodes()), bytes=path.stat().st_size,
+            op_types=dict(Counter(ref.op_type for ref in best.nodes())),
+            one_minimal=minimal, reproduced=f"{confirmed}/{TIMES}", text=text,
+        ),  # fmt: skip
+        search=search,
+        environment=facts,
+        ladder=rungs(end.ladder, facts) if end.ladder.observations else (_command_rung(end),),
+        suspects=suspects(end, prober),
+        reproduction=repro,
+        artifacts=artifacts,
+    )
+
+
+def source_of(subject: Subject) -> Source:
+    """Facts of the source model."""
+    return Source(
+        "onnx", str(subject.path), subject.nodes, subject.size, subject.sha256,
+        subject.producer or None, {domain or "ai.onnx": version for domain, version in subject.opsets.items()},
+    )  # fmt: skip
+
+
+def environment(prober: Prober) -> dict[str, Any]:
+    """Versions of what matters, asked of the worker that ran it."""
+    found: Mapping[str, Any] = {}
+    call = Call(VERSIONS, {"modules": ["onnx", "onnxruntime", "numpy"]}, (), 60.0)
+    answer = prober.host.call(call)
+    if answer.outcome == RETURNED:
+        found = answer.value["versions"]
+    facts: dict[str, Any] = {"python": platform.python_version(), "os": platform.system(), "arch": platform.machine()}
+    return {**facts, **{name: version for name, version in found.items() if version}}
+
+
+def rungs(ladder: Ladder, facts: Mapping[str, Any]) -> tuple[Rung, ...]:
+    """The ladder as the finding tells it; a runtime that ran has passed its load rung too."""
+    told: list[Rung] = []
+    for seen in ladder.observations:
+        backend = f"{seen.probe.label} {facts.get(_module(seen), '')}".strip()
+        outcome = seen.outcome if seen.outcome in (PASSED, FAILED, DIED, HUNG, OUT_OF_MEMORY) else SKIPPED
+        if seen.stage == "run":
+            told.append(Rung("load", backend, PASSED))
+        told.append(Rung(seen.stage, backend, outcome, seen.message.strip()[:600] or seen.signal or None, seen.seconds))
+    outcome, message = outcome_of_compare(ladder)
+    told.append(Rung("compare", "all witnesses that ran", outcome, message))
+    return tuple(told)
+
+
+def _module(seen: Observation) -> str:
+    return "onnxruntime" if seen.probe.backend == "onnxruntime" else "onnx"
+
+
+def _command_rung(end: Conclusion) -> Rung:
+    assert isinstance(end.oracle, CommandOracle)
+    return Rung("command", Path(end.oracle.check.command[0]).name, FAILED, end.message[-600:])
+
+
+def _failure(end: Conclusion, best: OnnxProgram) -> Failure:
+    signature = end.signature
+    facts = SignatureFacts(signature.id, signature.kind, signature.detail)
+    if end.aim.dispute is not None:
+        d = end.aim.dispute.difference
+        symptom = {"shape": "wrong_shape", "dtype": "wrong_type", "nan": "nan_or_inf", "inf": "nan_or_inf"}
+        rtol, atol = end.oracle.prober.tolerance.of("float32") if isinstance(end.oracle, MismatchOracle) else (0, 0)
+        return Failure(
+            "compare", symptom.get(d.kind, "wrong_output"), facts, _dispute_text(end), d.a.backend, d.output,
+            d.max_abs, d.max_rel, end.aim.dispute.odd, f"rtol {rtol:g}, atol {atol:g} (float32)",
+        )  # fmt: skip
+    if end.aim.observation is None:
+        return Failure("command", "command", facts, end.message, "command")
+    seen = end.aim.observation
+    symptom_of = {FAILED: "exception", DIED: "signal", HUNG: "hang", OUT_OF_MEMORY: "out_of_memory"}
+    message = seen.message or signature.detail
+    return Failure(seen.stage, symptom_of[seen.outcome], facts, message, seen.probe.label)
+
+
+def _dispute_text(end: Conclusion) -> str:
+    assert end.aim.dispute is not None
+    d, odd = end.aim.dispute.difference, end.aim.dispute.odd
+    other = d.b.label if d.b else "the expected values"
+    size = f" by up to {d.max_abs:.4g}" if d.max_abs is not None else (f": {d.detail}" if d.detail else "")
+    return f"output {d.output!r}: {d.a.label} and {other} differ in {d.kind}{size}; {odd} stands alone"
+
+
+def _one_minimal(end: Conclusion) -> bool:
+    best = end.problem.best
+    if end.status != "reduced" or any(record.body or record.calls for record in best.records):
+        return False  # nodes inside bodies and functions were not tried one by one
+    if len(best.keep) == 1:
+        return True
+    return is_one_minimal(end.problem, (edit.apply(best) for edit in DropNode().propose(best)))
+
+
+def _search(end: Conclusion, workspace: Workspace) -> SearchFacts:
+    problem = end.problem
+    passes = tuple({"pass": name, "calls": tries, "successes": problem.successes[name]} for name, tries in problem.tries.items())
+    return SearchFacts(
+        oracle_calls=problem.calls + problem.speculated,
+        seconds=round(problem.seconds, 4),
+        seconds_in_oracle=round(problem.oracle_seconds, 4),
+        complete=end.status == "reduced",
+        cache_hits=problem.cache_hits,
+        workers=problem.budget.jobs,
+        passes=passes,
+        also_found=workspace.others,
+    )
+
+
+def suspects(end: Conclusion, prober: Prober) -> tuple[Suspect, ...]:
+    """All localizers' suspects, each operator once per kind, best evidence first."""
+    evidence = Evidence(
+        end.subject.program, end.problem.best, end.aim, end.message, end.plan, end.ladder, prober,
+        end.subject.opsets, project_of(end),
+    )  # fmt: skip
+    found: dict[tuple[str, str, str | None], Suspect] = {}
+    for localizer in registry.localizers():
+        for suspect in localizer.locate(evidence):
+            found.setdefault((suspect.kind, suspect.name, suspect.node), suspect)
+    return tuple(found.values())
+
+
+def project_of(end: Conclusion) -> str | None:
+    """Where to file: a wrong or failing reference, a dying checker or inference is onnx's; a legal complaint of
+    the checker is the converter's; the rest is the runtime's. None for a user's own command."""
+    if isinstance(end.oracle, CommandOracle):
+        return None
+    if end.aim.dispute is not None:
+        return "onnx" if end.aim.dispute.odd.startswith(REFERENCE) else "onnxruntime"
+    seen = end.aim.observation
+    assert seen is not None
+    if seen.probe.backend == REFERENCE:
+        return "onnx"
+    if seen.probe.backend in (CHECKER, INFERENCE):
+        return "onnx" if seen.outcome != FAILED else "converter"
+    rejected = any(o.probe.backend == CHECKER and o.outcome == FAILED for o in end.ladder.observations)
+    return "converter" if rejected and seen.outcome == FAILED else "onnxruntime"

@@ -1,0 +1,147 @@
+"""The reduction problem: the best program so far, its cache and its budget. The only mutable object of the engine."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from reducer.engine.events import Event, Improved, Judged, Listener, PassStarted
+from reducer.engine.verdict import Judgement, Oracle, Verdict
+from reducer.errors import EditConflict
+from reducer.programs.base import Program
+
+P = TypeVar("P", bound=Program)
+
+
+class OutOfBudget(Exception):  # noqa: N818 - a signal between engine parts, not an error
+    """The calls or seconds that the user allowed are used up; the best so far stands."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """None means no limit. `jobs` candidates are judged side by side; the result does not depend on it."""
+
+    calls: int | None = None
+    seconds: float | None = None
+    jobs: int = 1
+
+
+def ignore(_: Event) -> None:
+    """The listener of those who do not listen."""
+
+
+class Problem(Generic[P]):
+    """Judges candidates and keeps the smallest that still fails in the same way."""
+
+    def __init__(self, start: P, oracle: Oracle[P], budget: Budget | None = None, listener: Listener = ignore) -> None:
+        self.best, self._oracle, self.budget, self._tell = start, oracle, budget or Budget(), listener
+        self.phase = ""
+        self.calls = self.cache_hits = self.speculated = 0
+        self.oracle_seconds = 0.0
+        self.successes: Counter[str] = Counter()
+        self.tries: Counter[str] = Counter()
+        self._started = time.perf_counter()
+        self._cache: dict[str, Judgement] = {}
+        self._pending: dict[str, Future[tuple[Judgement, float]]] = {}
+        jobs = self.budget.jobs
+        self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="oracle") if jobs > 1 else None
+
+    def enter(self, phase: str) -> None:
+        """Name what follows, for people and for the log."""
+        self.phase = phase
+        self._tell(PassStarted(phase, self.best.size()[0]))
+
+    def consider(self, candidate: P, upcoming: Iterable[P] = ()) -> bool:
+        """Judge a candidate; when it is interesting and smaller it becomes the best. `upcoming` are likely next
+        candidates, judged meanwhile by idle workers. Raises OutOfBudget."""
+        try:
+            if not candidate.size() < self.best.size():
+                return False
+            judgement = self.judge(candidate, upcoming)
+        except EditConflict:
+            return False
+        if judgement.verdict is not Verdict.INTERESTING:
+            return False
+        self.best = candidate
+        self.successes[self.phase] += 1
+        self._tell(Improved(self.calls, candidate.size()[0], candidate))
+        return True
+
+    def judge(self, candidate: P, upcoming: Iterable[P] = ()) -> Judgement:
+        """The judgement, from the cache when the same program was judged before."""
+        key = candidate.key()
+        known = self._cache.get(key)
+        if known is not None:
+            self.cache_hits += 1
+            return known
+        self._check_budget()
+        judgement, spent = self._run(key, candidate, upcoming)
+        self.calls += 1
+        self.tries[self.phase] += 1
+        self.oracle_seconds += spent
+        self._cache[key] = judgement
+        verdict = judgement.verdict.value
+        self._tell(
+            Judged(
+                self.calls, self.phase, candidate.size()[0], verdict, judgement.signature, spent, False,
+                judgement.reason, key, candidate,
+            )
+        )  # fmt: skip
+        return judgement
+
+    def known(self, candidate: P) -> Judgement | None:
+        """A judgement that was made before, without making one."""
+        return self._cache.get(candidate.key())
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds since the problem was posed."""
+        return time.perf_counter() - self._started
+
+    def close(self) -> None:
+        """Forget speculation; waits for candidates that are being judged."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _check_budget(self) -> None:
+        if self.budget.calls is not None and self.calls >= self.budget.calls:
+            raise OutOfBudget(f"{self.calls} calls")
+        if self.budget.seconds is not None and self.seconds >= self.budget.seconds:
+            raise OutOfBudget(f"{self.seconds:.0f} s")
+
+    def _run(self, key: str, candidate: P, upcoming: Iterable[P]) -> tuple[Judgement, float]:
+        if self._pool is None:
+            return self._timed(candidate)
+        future = self._pending.pop(key, None) or self._pool.submit(self._timed, candidate)
+        self._speculate(upcoming)
+        return future.result()
+
+    def _speculate(self, upcoming: Iterable[P]) -> None:
+        """Start judging what will probably be asked next; verdicts are only used if it really is."""
+        assert self._pool is not None
+        for key in [key for key, future in self._pending.items() if future.done() or future.cancel()]:
+            # Finished but not asked for yet: it may still be; cancelled: it never ran.
+            if self._pending[key].cancelled():
+                del self._pending[key]
+                self.speculated -= 1
+        running = sum(1 for future in self._pending.values() if not future.done())
+        for program in upcoming:
+            if running >= self.budget.jobs - 1:
+                return
+            try:
+                key = program.key()
+            except EditConflict:
+                continue
+            if key not in self._cache and key not in self._pending:
+                self.speculated += 1
+                self._pending[key] = self._pool.submit(self._timed, program)
+                running += 1
+
+    def _timed(self, candidate: P) -> tuple[Judgement, float]:
+        start = time.perf_counter()
+        judgement = self._oracle.judge(candidate)
+        return judgement, time.perf_counter() - start

@@ -1,0 +1,122 @@
+"""The order of work: windows around suspects, the shortest failing prefix, chunks, then passes to a fixpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from reducer.engine.problem import Problem
+from reducer.engine.search import chunked_deletion, grown_window, shortest_prefix
+from reducer.errors import EditConflict
+from reducer.passes.base import ReductionPass
+from reducer.programs.base import NodeId, Program
+
+P = TypeVar("P", bound=Program)
+
+WINDOW_RADII = (0, 1, 2, 4)
+# A wrong suspect must cost less than it can save: this many calls for all windows together.
+WINDOW_CALLS = 12
+WIDE_WINDOW = 24
+
+
+@dataclass(frozen=True)
+class Seed:
+    """Nodes that belong together in a suspicion, best first in a list of seeds."""
+
+    nodes: tuple[NodeId, ...]
+
+
+class Reducer(Generic[P]):
+    """Runs one problem to its fixpoint."""
+
+    def __init__(self, problem: Problem[P], passes: Sequence[ReductionPass[P]]) -> None:
+        self.problem, self.passes = problem, passes
+
+    def run(self, seeds: Sequence[Seed]) -> None:
+        """Reduce; the result is `problem.best`. Raises OutOfBudget with the best so far in place."""
+        if len(self.problem.best.units()) > 1 and not self._windows(seeds):
+            self._bisect()
+        self._chunks(frozenset())
+        self._fixpoint()
+
+    # --- subsets of nodes ------------------------------------------------------------------------------------
+    def _windows(self, seeds: Sequence[Seed]) -> bool:
+        """Small windows around each suspect, narrow ones of all suspects first."""
+        self.problem.enter("window around the suspect")
+        start, first_call = self.problem.best, self.problem.calls
+        most = max(WIDE_WINDOW, len(start.units()) // 2)
+        for radii in ((0,), (1,), (2, 4)):
+            for seed in seeds:
+                if self.problem.calls - first_call >= WINDOW_CALLS:
+                    return False
+                nodes = [node for node in seed.nodes if node in start.units()]
+                if nodes and grown_window(nodes, start.neighbours, self._keeps(start), radii, most):
+                    return True
+        return False
+
+    def _bisect(self) -> None:
+        """Cut the longest tail that is not needed; the node before it is then a suspect of its own."""
+        self.problem.enter("shortest failing prefix")
+        start = self.problem.best
+        prefix = shortest_prefix(start.units(), self._keeps(start))
+        most = max(WIDE_WINDOW, len(prefix) // 2)
+        self.problem.enter("window around its last node")
+        best = self.problem.best
+        hit = grown_window(prefix[-1:], best.neighbours, self._keeps(best), (0, 1, 2), most)
+        if hit is None and len(self.problem.best.units()) > 1:
+            self._chunks(frozenset(prefix[-1:]))
+
+    def _chunks(self, pinned: frozenset[NodeId]) -> None:
+        if len(self.problem.best.units()) <= 2:
+            return  # the passes below try single nodes anyway
+        self.problem.enter("chunks")
+        best = self.problem.best
+        chunked_deletion(best.units(), self._keeps(best), pinned)
+
+    def _keeps(self, base: P) -> _KeepTest[P]:
+        return _KeepTest(self.problem, base)
+
+    # --- passes ----------------------------------------------------------------------------------------------
+    def _fixpoint(self) -> None:
+        """All passes in turn until a round changes nothing."""
+        while True:
+            size = self.problem.best.size()
+            for reduction in self.passes:
+                self._apply(reduction)
+            if self.problem.best.size() == size:
+                return
+
+    def _apply(self, reduction: ReductionPass[P]) -> None:
+        edits = list(reduction.propose(self.problem.best))
+        if edits:
+            self.problem.enter(reduction.name)
+        for position, edit in enumerate(edits):
+            best = self.problem.best
+            try:
+                candidate = edit.apply(best)
+                ahead = [edits[position + 1].apply(best)] if position + 1 < len(edits) else []
+            except EditConflict:
+                ahead = []
+                try:
+                    candidate = edit.apply(best)
+                except EditConflict:
+                    continue
+            self.problem.consider(candidate, ahead)
+
+
+class _KeepTest(Generic[P]):
+    """`test(kept)` of the searches: judge `base` restricted to the kept nodes."""
+
+    def __init__(self, problem: Problem[P], base: P) -> None:
+        self.problem, self.base = problem, base
+
+    def __call__(self, kept: Sequence[NodeId], upcoming: Iterable[Sequence[NodeId]]) -> bool:
+        ahead = (self.base.restrict(frozenset(nodes), {}) for nodes in upcoming)
+        return self.problem.consider(self.base.restrict(frozenset(kept), {}), ahead)
+
+
+def is_one_minimal(problem: Problem[P], removals: Iterable[P]) -> bool:
+    """Whether every one of these programs was judged and none was interesting."""
+    judgements = [problem.known(program) for program in removals]
+    return all(judgement is not None and judgement.verdict.value != "interesting" for judgement in judgements)

@@ -1,0 +1,133 @@
+"""Feeds for programs: what the user gave, what was captured, else seeded values that are legal for their type."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from reducer.errors import EditConflict
+from reducer.programs.onnx import OnnxProgram
+from reducer.programs.onnx_source import OnnxSource
+from reducer.programs.onnx_tensors import read_type
+from reducer.values import Value, ValueRef, append_values, is_float
+
+# What a symbolic or unknown dim becomes: 1 would hide broadcasting, and Reshape of size 1 fits everything.
+DEFAULT_DIM = 2
+STRINGS = ("a", "bb", "ccc")
+# Types that ONNX Runtime's Python binding can neither take nor give.
+UNFEEDABLE = frozenset({"int4", "uint4", "int2", "uint2", "float4_e2m1fn", "float8_e8m0fnu"})
+
+
+class FeedBook:
+    """Looks up or makes the feed of any graph input. Deterministic for a seed; values live in one store file."""
+
+    def __init__(self, store: Path, seed: int = 0, dims: Mapping[str, int] | None = None) -> None:
+        self._store, self._seed = store, seed
+        self.dims: dict[str, int] = dict(dims or {})
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self._given: dict[str, ValueRef] = {}
+        self._made: dict[tuple[str, bytes], ValueRef] = {}
+        self._index_like: dict[str, int] = {}
+
+    def give(self, values: Mapping[str, Value]) -> None:
+        """Values that the user gave, by input name."""
+        self._given.update(append_values(self._store, values))
+
+    def study(self, source: OnnxSource) -> None:
+        """Learn which tensors are indices, and how long the axis is that they point into."""
+        self._index_like = index_like(source)
+
+    def feeds_of(self, program: OnnxProgram) -> dict[str, ValueRef]:
+        """A feed for every input that needs one. Raises EditConflict for a type that cannot be fed."""
+        weights = set(program.interface.weights)
+        names = [name for name in program.interface.inputs if name not in weights or name in self._given]
+        return {name: self._feed(program, name) for name in names}
+
+    def _feed(self, program: OnnxProgram, name: str) -> ValueRef:
+        ref = self._given.get(name) or program.source.values.get(name)
+        if ref is None:
+            type_wire = program.type_of(name) if program.whole else program.cut_type(name)
+            if type_wire is None:
+                raise EditConflict(f"nothing is known of the type of {name!r}")
+            ref = self._made.get((name, type_wire))
+            if ref is None:
+                value = self.make(name, read_type(type_wire))
+                ref = append_values(self._store, {name: value})[name]
+                self._made[name, type_wire] = ref
+        if ref.summary[0] in UNFEEDABLE:
+            raise EditConflict(f"{name!r} of type {ref.summary[0]} cannot be fed")
+        return ref
+
+    def make(self, name: str, type_proto: onnx.TypeProto) -> Value:
+        """A seeded value of that type. The same name, type and seed give the same value."""
+        digest = hashlib.sha256(f"{self._seed}\0{name}".encode()).digest()
+        return self._value(type_proto, np.random.default_rng(int.from_bytes(digest[:8], "little")), name)
+
+    def _value(self, kind: onnx.TypeProto, rng: np.random.Generator, name: str) -> Value:
+        if kind.HasField("sequence_type"):
+            return [self._value(kind.sequence_type.elem_type, rng, name) for _ in range(2)]
+        if kind.HasField("optional_type"):
+            return self._value(kind.optional_type.elem_type, rng, name)
+        if kind.HasField("map_type"):
+            key = "a" if kind.map_type.key_type == TensorProto.STRING else 1
+            return {key: np.asarray(self._value(kind.map_type.value_type, rng, name)).ravel()[:1].tolist()[0]}
+        if not kind.HasField("tensor_type"):
+            raise EditConflict(f"{name!r} has a type that cannot be fed")
+        return self._tensor(kind.tensor_type, rng, name)
+
+    def _tensor(self, tensor: onnx.TypeProto.Tensor, rng: np.random.Generator, name: str) -> Value:
+        shape = self.shapes.get(name) or tuple(self._dim(dim) for dim in tensor.shape.dim)
+        if tensor.elem_type == TensorProto.STRING:
+            return rng.choice(np.array(STRINGS, dtype=object), shape) if shape else np.array(STRINGS[0], dtype=object)
+        try:
+            dtype: np.dtype[Any] = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+        except KeyError as error:
+            raise EditConflict(f"{name!r} has no element type") from error
+        if dtype.kind == "b":
+            return np.asarray(rng.integers(0, 2, shape), dtype=dtype)
+        if dtype.kind == "c":
+            return np.asarray(rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(dtype)
+        if is_float(dtype):
+            return np.asarray(rng.standard_normal(shape)).astype(dtype)
+        if name in self._index_like:
+            return np.asarray(rng.integers(0, min(2, self._index_like[name]), shape)).astype(dtype)
+        # Small and positive: legal as token ids and sizes, and no division by zero.
+        return np.asarray(rng.integers(1, 3, shape)).astype(dtype)
+
+    def _dim(self, dim: onnx.TensorShapeProto.Dimension) -> int:
+        if dim.HasField("dim_value"):
+            return max(0, dim.dim_value)
+        return self.dims.get(dim.dim_param, DEFAULT_DIM)
+
+
+def index_like(source: OnnxSource) -> dict[str, int]:
+    """Names that an operator's schema calls indices, with the length of the axis they point into (2 if unknown)."""
+    found: dict[str, int] = {}
+    for record in source.nodes:
+        domain, _, op_type = record.ref.op_type.rpartition(".")
+        try:
+            formals = onnx.defs.get_schema(op_type, domain).inputs
+        except onnx.defs.SchemaError:
+            continue
+        for position, (formal, name) in enumerate(zip(formals, record.inputs, strict=False)):
+            if name and formal.name in ("indices", "Indices", "ind", "index"):
+                found[name] = _axis_length(source, record.inputs[:position])
+    return found
+
+
+def _axis_length(source: OnnxSource, before: Iterable[str]) -> int:
+    """The shortest known axis of the data that is indexed; 1 allows index 0 alone."""
+    for name in before:
+        for weight in source.weights.get(name, ()):
+            return min((d for d in weight.dims), default=1)
+        declared = source.inputs.get(name) or source.value_info.get(name) or source.types.get(name)
+        if declared:
+            dims = read_type(declared).tensor_type.shape.dim
+            return min((d.dim_value for d in dims if d.HasField("dim_value")), default=DEFAULT_DIM)
+    return DEFAULT_DIM

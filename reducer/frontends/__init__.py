@@ -1,0 +1,1 @@
+"""Front ends: from what the user names to a TestCase."""

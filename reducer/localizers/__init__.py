@@ -1,0 +1,1 @@
+"""Localizers: suspects with evidence that a maintainer can check. One file each."""

@@ -1,0 +1,45 @@
+"""Which nodes a message speaks of: by node name, by tensor name, by op type. Used before and after reduction."""
+
+from __future__ import annotations
+
+from reducer.programs.base import NodeId
+from reducer.programs.onnx import OnnxProgram
+from reducer.signature import words
+
+
+def nodes_named(program: OnnxProgram, message: str) -> list[NodeId]:
+    """Nodes whose own name stands in the message, innermost mention last in a message, so that one first."""
+    by_name = {record.name: record.ref.id for record in program.records}
+    for record in program.records:
+        by_name.update((ref.source_name, record.ref.id) for ref in record.body if ref.source_name)
+    found = [by_name[word] for word in words(message) if word in by_name]
+    if not found:
+        # Names with spaces or brackets are no words; look for them as they are quoted.
+        found = [i for name, i in by_name.items() if f"'{name}'" in message or f"({name})" in message]
+    return list(dict.fromkeys(reversed(found)))
+
+
+def nodes_of_tensors(program: OnnxProgram, message: str) -> list[tuple[NodeId, ...]]:
+    """For each tensor that the message names: all its producers together, then its consumers."""
+    groups: list[tuple[NodeId, ...]] = []
+    kept = program.keep
+    for word in dict.fromkeys(words(message)):
+        makers = tuple(i for i in program.source.producers.get(word, ()) if i in kept)
+        readers = tuple(i for i in program.source.consumers.get(word, ()) if i in kept)
+        if makers:
+            groups.append(makers)
+        groups += [(reader,) for reader in readers[:2]]
+    return groups
+
+
+def nodes_of_types(program: OnnxProgram, message: str, most: int = 4) -> list[NodeId]:
+    """The first nodes of each op type that the message names."""
+    mentioned = set()
+    for word in words(message):
+        mentioned.update({word, word.rsplit(":", 1)[-1], word.rsplit(".", 1)[-1]})
+    found: dict[str, list[NodeId]] = {}
+    for record in program.records:
+        bare = record.ref.op_type.rsplit(".", 1)[-1]
+        if bare in mentioned and len(found.setdefault(bare, [])) < most:
+            found[bare].append(record.ref.id)
+    return [node for nodes in found.values() for node in nodes]

@@ -1,0 +1,173 @@
+"""The stage ladder: every rung climbed once on the source, and the failure that is worth reducing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from reducer.observation import (
+    DIED,
+    DIFFERS,
+    FAILED,
+    HUNG,
+    OUT_OF_MEMORY,
+    PASSED,
+    SKIPPED,
+    Comparison,
+    Observation,
+    Probe,
+)
+from reducer.oracles.limits import Limits
+from reducer.oracles.mismatch import Dispute
+from reducer.oracles.prober import Order, Prober
+from reducer.oracles.randomness import random_outputs
+from reducer.programs.onnx import OnnxProgram
+from reducer.values import ValueRef
+
+CHECKER, INFERENCE, RUNTIME, REFERENCE = "onnx-checker", "onnx-shape-inference", "onnxruntime", "reference"
+_VIOLENT = (DIED, HUNG, OUT_OF_MEMORY)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which witnesses run. `reference` is auto, none, onnxruntime-noopt or reference (as --reference)."""
+
+    opt_level: str = "all"
+    provider: str = "CPUExecutionProvider"
+    reference: str = "auto"
+    expected: Mapping[str, ValueRef] = field(default_factory=dict)
+
+    @property
+    def primary(self) -> Probe:
+        """The system that the user runs."""
+        return Probe(RUNTIME, {"opt_level": self.opt_level, "provider": self.provider})
+
+    @property
+    def unoptimized(self) -> Probe | None:
+        """The same without optimizations, when it is another one and wanted."""
+        wanted = self.opt_level != "none" and self.reference in ("auto", "onnxruntime-noopt")
+        return Probe(RUNTIME, {"opt_level": "none", "provider": self.provider}) if wanted else None
+
+    @property
+    def evaluator(self) -> Probe | None:
+        """The reference evaluator, when wanted."""
+        return Probe(REFERENCE) if self.reference in ("auto", "reference") else None
+
+
+@dataclass
+class Ladder:
+    """What every rung said. `skipped_random` are outputs that cannot be compared."""
+
+    observations: list[Observation] = field(default_factory=list)
+    comparison: Comparison = field(default_factory=Comparison)
+    compared: bool = False
+    skipped_random: tuple[str, ...] = ()
+
+    def of(self, probe: Probe | None) -> Observation | None:
+        """What that probe did."""
+        return next((o for o in self.observations if o.probe == probe), None)
+
+
+def climb(prober: Prober, program: OnnxProgram, plan: Plan, limits: Limits) -> Ladder:
+    """All rungs in order. A rung that dies or hangs does not keep the others from being climbed."""
+    ladder = Ladder(skipped_random=random_outputs(program))
+    for backend in (CHECKER, INFERENCE):
+        observations, _ = prober.climb(program, Order((Probe(backend, run=False),)), limits.full)
+        ladder.observations += observations
+    waiting = [probe for probe in (plan.primary, plan.unoptimized, plan.evaluator) if probe is not None]
+    while waiting:
+        gated = tuple(probe for probe in waiting if probe.backend == REFERENCE and len(waiting) > 1)
+        order = Order(
+            tuple(waiting), True, ladder.skipped_random, plan.expected, gated=gated,
+        )  # fmt: skip
+        observations, comparison = prober.climb(program, order, limits.full)
+        ladder.observations += observations
+        if len(observations) == len(waiting) or observations[-1].outcome in _VIOLENT:
+            waiting = waiting[len(observations) :]
+        else:  # the reference evaluator was spared: something before it failed already
+            waiting = []
+        if comparison.agreeing or comparison.differing:
+            ladder.comparison, ladder.compared = comparison, True
+    for seen in ladder.observations:
+        if seen.outcome in (PASSED, FAILED, DIED):
+            limits.saw(seen.seconds)
+    return ladder
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What to reduce: one observation, or a dispute of witnesses."""
+
+    observation: Observation | None = None
+    dispute: Dispute | None = None
+
+
+def choose(ladder: Ladder, plan: Plan, stage: str | None = None) -> Aim | None:
+    """The failure worth reducing: a death or hang first, then the runtime's failure, a wrong output, the
+    checker's complaint, the reference evaluator's failure, strict inference's. `stage` admits one rung only."""
+    failed = [o for o in ladder.observations if o.outcome not in (PASSED, SKIPPED)]
+    if stage is not None and stage != "compare":
+        failed = [o for o in failed if o.stage == stage]
+    if stage != "compare":
+        for outcomes, backends in (
+            (_VIOLENT, (CHECKER, INFERENCE, RUNTIME)),
+            ((FAILED,), (RUNTIME,)),
+        ):
+            for seen in failed:
+                if seen.outcome in outcomes and seen.probe.backend in backends:
+                    return Aim(observation=seen)
+    dispute = settle(ladder, plan) if stage in (None, "compare") else None
+    if dispute is not None:
+        return Aim(dispute=dispute)
+    for backend in (CHECKER, REFERENCE, INFERENCE):
+        for seen in failed:
+            if seen.probe.backend == backend and stage != "compare":
+                return Aim(observation=seen)
+    return None
+
+
+def settle(ladder: Ladder, plan: Plan) -> Dispute | None:
+    """Vote among the witnesses: --expected decides; else two against one; else the optimizer is blamed."""
+    comparison = ladder.comparison
+    if not comparison.differing:
+        return None
+    witnesses = [p for p in (plan.primary, plan.unoptimized, plan.evaluator) if p is not None]
+    ran = [p for p in witnesses if (o := ladder.of(p)) is not None and o.outcome == PASSED]
+    if plan.expected:
+        wrong = next((p for p in ran if comparison.between(p, None)), None)
+        if wrong is not None:
+            right = next((p for p in ran if comparison.agree(p, None) and comparison.between(wrong, p)), None)
+            return _dispute(comparison, wrong, right, wrong, plan)
+        if stands := [p for p in ran if comparison.agree(p, None)]:
+            ran = stands
+    for first in ran:
+        for second in ran:
+            if comparison.between(first, second) is not None and first != second:
+                third = next((p for p in ran if p not in (first, second)), None)
+                if third is None:
+                    return _dispute(comparison, first, second, first, plan)
+                odd = next((p for p in (first, second) if not comparison.agree(p, third)), first)
+                other = second if odd == first else first
+                return _dispute(comparison, odd, other, odd, plan)
+    return None
+
+
+def _dispute(comparison: Comparison, a: Probe, b: Probe | None, odd: Probe, plan: Plan) -> Dispute | None:
+    difference = comparison.between(a, b)
+    if difference is None:
+        return None
+    # The order of the comparison: candidates are compared the same way round.
+    return Dispute(difference.a, difference.b, difference, odd.label, dict(plan.expected) if b is None else {})
+
+
+def outcome_of_compare(ladder: Ladder) -> tuple[str, str]:
+    """(outcome, message) of the compare rung."""
+    if not ladder.compared:
+        return SKIPPED, "fewer than two witnesses ran"
+    note = f"; not compared because random: {', '.join(ladder.skipped_random)}" if ladder.skipped_random else ""
+    if ladder.comparison.differing:
+        worst = max(ladder.comparison.differing, key=lambda d: d.excess)
+        other = worst.b.label if worst.b else "expected"
+        size = f", max abs difference {worst.max_abs:.3g}" if worst.max_abs is not None else ""
+        return DIFFERS, f"{worst.a.label} against {other}: {worst.kind} of {worst.output!r}{size}{note}"
+    return PASSED, f"largest absolute difference {ladder.comparison.seen:.3g}{note}"

@@ -1,0 +1,90 @@
+"""The oracle for wrong outputs: two witnesses (or a witness and --expected) must still differ in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from reducer.engine.verdict import Judgement, Verdict
+from reducer.errors import EditConflict
+from reducer.observation import FAILED, PASSED, Difference, Probe
+from reducer.oracles.limits import Limits
+from reducer.oracles.prober import Order, Prober
+from reducer.oracles.randomness import random_outputs
+from reducer.programs.onnx import OnnxProgram
+from reducer.signature import FailureSignature, Vocabulary, of_difference, of_observation
+from reducer.values import ValueRef
+
+# A gross error must not be followed down to one at the edge of the tolerance.
+GROSS, STILL_GROSS = 30.0, 3.0
+
+
+@dataclass(frozen=True)
+class Dispute:
+    """Who differs from whom, how, and which side stands alone. `b` None is --expected."""
+
+    a: Probe
+    b: Probe | None
+    difference: Difference
+    odd: str
+    expected: Mapping[str, ValueRef] = field(default_factory=dict)
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        """The witnesses that a candidate needs."""
+        return (self.a,) if self.b is None else (self.a, self.b)
+
+    @property
+    def signature(self) -> FailureSignature:
+        """The signature of the dispute."""
+        return of_difference(self.difference, self.odd)
+
+
+class MismatchOracle:
+    """INTERESTING when the two sides of the dispute still differ in kind, and grossly if they did at first."""
+
+    def __init__(self, prober: Prober, dispute: Dispute, vocabulary: Vocabulary, limits: Limits) -> None:
+        self.prober, self.dispute, self.vocabulary, self.limits = prober, dispute, vocabulary, limits
+        self.target = dispute.signature
+        self.least = STILL_GROSS if dispute.difference.excess > GROSS else 1.0
+
+    def judge(self, program: OnnxProgram) -> Judgement:
+        """The verdict on a candidate, in a warm worker under the candidate limit."""
+        return self._judge(program, self.limits.candidate, fresh=False)
+
+    def confirm(self, program: OnnxProgram) -> Judgement:
+        """The verdict in a process that never opened a model, under the full limit."""
+        return self._judge(program, self.limits.full, fresh=True)
+
+    def _judge(self, program: OnnxProgram, seconds: float, *, fresh: bool) -> Judgement:
+        found = self.difference(program, seconds, fresh=fresh)
+        if isinstance(found, Judgement):
+            return found
+        if found is None:
+            return Judgement(Verdict.PASSED)
+        signature = of_difference(found, self.dispute.odd)
+        if signature != self.target:
+            return Judgement(Verdict.SLIPPED, signature.id, reason=signature.detail)
+        if found.excess < self.least:
+            return Judgement(Verdict.UNRESOLVED, signature.id, reason="the difference is near the tolerance")
+        return Judgement(Verdict.INTERESTING, signature.id)
+
+    def difference(
+        self, program: OnnxProgram, seconds: float, *, fresh: bool = False
+    ) -> Difference | Judgement | None:
+        """How the two sides differ on this program, None when they agree, a Judgement when one did not run."""
+        order = Order(
+            self.dispute.probes, True, random_outputs(program), self.dispute.expected, stop_early=True
+        )
+        try:
+            observations, comparison = self.prober.climb(program, order, seconds, fresh=fresh)
+        except EditConflict as conflict:
+            return Judgement(Verdict.INVALID, reason=str(conflict))
+        last = observations[-1]
+        if last.outcome == PASSED:
+            self.limits.saw(sum(o.seconds for o in observations))
+            return comparison.between(self.dispute.a, self.dispute.b)
+        if last.outcome == FAILED:
+            signature = of_observation(last, self.vocabulary)
+            return Judgement(Verdict.SLIPPED, signature.id, last.seconds, signature.detail)
+        return Judgement(Verdict.UNRESOLVED, seconds=last.seconds, reason=f"{last.probe.label} {last.outcome}")

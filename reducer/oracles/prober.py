@@ -1,0 +1,149 @@
+"""Runs a test case through probes in a worker and turns the answer into observations."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reducer.errors import ToolFault
+from reducer.feeds import FeedBook
+from reducer.observation import DIED, FAILED, FAULT, HUNG, OUT_OF_MEMORY, PASSED, Comparison, Difference, Observation, Probe
+from reducer.programs.onnx import OnnxProgram
+from reducer.testcase import NARROW_TOLERANCE, Tolerance
+from reducer.values import ValueRef
+from reducer.worker import protocol
+from reducer.worker.host import Host
+from reducer.worker.protocol import EXPECTED, Answer, Call
+
+CLIMB = "reducer.worker.tasks:climb"
+_OUTCOMES = {protocol.TIMED_OUT: HUNG, protocol.DIED: DIED, protocol.OUT_OF_MEMORY: OUT_OF_MEMORY, protocol.FAULT: FAULT}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to do with a program: the probes, whether to compare them, and how."""
+
+    probes: tuple[Probe, ...]
+    compare: bool = False
+    skip_outputs: tuple[str, ...] = ()
+    expected: Mapping[str, ValueRef] = field(default_factory=dict)
+    stop_early: bool = False
+    gated: tuple[Probe, ...] = ()
+    keep: Path | None = None
+
+
+class Prober:
+    """Ties a host, the backends by name, the feeds and the tolerance together."""
+
+    def __init__(self, host: Host, backends: Mapping[str, str], feeds: FeedBook, tolerance: Tolerance) -> None:
+        self.host, self.backends, self.feeds, self.tolerance = host, backends, feeds, tolerance
+        self._files = itertools.count()
+        self._lock = threading.Lock()
+
+    def climb(
+        self, program: OnnxProgram, order: Order, seconds: float, *, fresh: bool = False
+    ) -> tuple[list[Observation], Comparison]:
+        """Run the probes of `order` in one worker; one observation for each that was reached.
+
+        Raises EditConflict when the program cannot be built or fed, ToolFault when the tool itself broke.
+        """
+        arguments: dict[str, Any] = {
+            "probes": [
+                {
+                    "backend": self.backends[p.backend],
+                    "options": dict(p.options),
+                    "run": p.run,
+                    "gated": p in order.gated,
+                }
+                for p in order.probes
+            ],
+            "feeds": self._feeds(program, order),
+            "stop_early": order.stop_early,
+            "keep": str(order.keep) if order.keep else None,
+        }
+        if order.compare:
+            arguments["compare"] = self.comparison_settings(order.skip_outputs)
+            arguments["expected"] = {name: ref.to_wire() for name, ref in order.expected.items()}
+        answer = self.call_with_model(program, CLIMB, arguments, seconds, fresh=fresh)
+        return self._read(order, answer)
+
+    def _feeds(self, program: OnnxProgram, order: Order) -> dict[str, Any]:
+        if not any(probe.run for probe in order.probes):
+            return {}
+        return {name: ref.to_wire() for name, ref in self.feeds.feeds_of(program).items()}
+
+    def call_with_model(
+        self, program: OnnxProgram, task: str, arguments: dict[str, Any], seconds: float, *, fresh: bool = False
+    ) -> Answer:
+        """Run any task on a program; a program with spilled weights travels as a file beside them."""
+        raw, folder = program.model_bytes(), program.folder
+        if folder is None:
+            return self.host.call(Call(task, arguments, (raw,), seconds), fresh=fresh)
+        with self._lock:
+            path = folder / f"candidate-{next(self._files)}.onnx"
+        path.write_bytes(raw)
+        try:
+            return self.host.call(Call(task, {**arguments, "model": str(path)}, (), seconds), fresh=fresh)
+        finally:
+            os.unlink(path)
+
+    def comparison_settings(self, skip: Sequence[str]) -> dict[str, Any]:
+        """What the worker needs to compare outputs: tolerances per dtype, outputs to leave out."""
+        narrow = {name: self.tolerance.of(name) for name in NARROW_TOLERANCE}
+        eight = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
+        narrow.update({name: self.tolerance.of(name) for name in eight})
+        return {"tolerances": narrow, "default": self.tolerance.of("float32"), "skip": list(skip)}
+
+    def _read(self, order: Order, answer: Answer) -> tuple[list[Observation], Comparison]:
+        if answer.outcome == protocol.RETURNED:
+            reports = answer.value["probes"]
+            observations = [_observed(p, report) for p, report in zip(order.probes, reports, strict=False)]
+            return observations, _compared(order.probes, answer.value["pairs"])
+        index, _, stage = answer.stage.partition(":")
+        if answer.outcome == protocol.FAULT:
+            raise ToolFault(f"a fault of onnx-reduce in the worker:\n{answer.stderr}")
+        reached = int(index or 0)
+        passed = [Observation(p, "run" if p.run else "load", PASSED) for p in order.probes[:reached]]
+        last = Observation(
+            order.probes[reached], stage or "load", _OUTCOMES[answer.outcome],
+            message=answer.stderr.strip()[-1500:], signal=_signal(answer), seconds=answer.seconds,
+        )  # fmt: skip
+        return [*passed, last], Comparison()
+
+
+def _signal(answer: Answer) -> str:
+    if answer.outcome != protocol.DIED:
+        return ""
+    return answer.signal or f"exit code {answer.exit_code}"
+
+
+def _observed(probe: Probe, report: dict[str, Any]) -> Observation:
+    outcome = FAILED if report["error"] else PASSED
+    kept = {name: ValueRef.from_wire(wire) for name, wire in report.get("kept", {}).items()}
+    return Observation(
+        probe, report["stage"], outcome, report["error"], report["message"], "", report["seconds"], kept
+    )
+
+
+def _compared(probes: Sequence[Probe], pairs: list[dict[str, Any]]) -> Comparison:
+    agreeing, differing, seen = [], [], 0.0
+    for pair in pairs:
+        a = probes[pair["a"]]
+        b = None if pair["b"] == EXPECTED else probes[pair["b"]]
+        worst = pair["worst"]
+        seen = max(seen, pair["seen"])
+        if worst is None:
+            agreeing.append((a, b))
+        else:
+            differing.append(
+                Difference(
+                    a, b, worst["kind"], worst["output"], worst["excess"],
+                    worst["abs"], worst["rel"], worst.get("detail", ""),
+                )
+            )  # fmt: skip
+    return Comparison(tuple(agreeing), tuple(differing), seen)

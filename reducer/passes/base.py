@@ -1,0 +1,45 @@
+"""What an edit and a reduction pass are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import ClassVar, Generic, TypeVar
+
+from reducer.programs.base import Program
+
+P = TypeVar("P", bound=Program)
+
+
+class Stage(IntEnum):
+    """When a pass runs: fewer nodes first, then simpler ones, then a form that equal bugs share."""
+
+    CUT = 1
+    SIMPLIFY = 2
+    CANONICALISE = 3
+
+
+class Edit(ABC, Generic[P]):
+    """One frozen, name-addressed change of a program."""
+
+    @abstractmethod
+    def apply(self, program: P) -> P:
+        """The changed program. Raises EditConflict where the edit does not fit."""
+
+
+class ReductionPass(ABC, Generic[P]):
+    """Proposes edits of one kind, pure and deterministic, most promising first.
+
+    Every edit gives a valid program or EditConflict, and a strictly smaller one unless `may_grow`. `rank` orders
+    the passes of one stage.
+    """
+
+    name: ClassVar[str]
+    stage: ClassVar[Stage]
+    rank: ClassVar[int] = 50
+    may_grow: ClassVar[bool] = False
+
+    @abstractmethod
+    def propose(self, program: P) -> Iterable[Edit[P]]:
+        """Edits that might keep the failure."""

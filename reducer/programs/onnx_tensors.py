@@ -1,0 +1,71 @@
+"""TensorProto and TypeProto bytes from recorded values, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from reducer.programs import wire
+from reducer.programs.onnx_source import WeightRecord
+from reducer.values import ValueRef, dtype_named
+
+_INLINE_STRING = "string"
+
+
+def elem_type_of(kind: str) -> int | None:
+    """The TensorProto.DataType of a recorded dtype name; None for what is no tensor."""
+    if kind == _INLINE_STRING:
+        return int(TensorProto.STRING)
+    try:
+        return int(helper.np_dtype_to_tensor_dtype(dtype_named(kind)))
+    except (TypeError, AttributeError, KeyError, ValueError):
+        return None
+
+
+def tensor_wire(name: str, ref: ValueRef) -> bytes:
+    """A recorded tensor as a serialized TensorProto called `name`."""
+    value = ref.read()
+    if ref.summary[0] == _INLINE_STRING:
+        flat = [str(item).encode() for item in value.ravel()]
+        return bytes(helper.make_tensor(name, TensorProto.STRING, value.shape, flat).SerializeToString())
+    return bytes(numpy_helper.from_array(np.asarray(value), name).SerializeToString())
+
+
+def type_of_tensor(ref: ValueRef, *, static: bool) -> bytes | None:
+    """A TypeProto for a recorded tensor: its dtype and rank, with the dims fixed or left open."""
+    kind, shape = ref.summary
+    elem = elem_type_of(kind)
+    if elem is None or shape is None:
+        return None
+    dims: list[Any] = list(shape) if static else [None] * len(shape)
+    return bytes(helper.make_tensor_type_proto(elem, dims).SerializeToString())
+
+
+def inline_weight(weight: WeightRecord) -> bytes:
+    """The initializer as a graph field with its numbers inside."""
+    if weight.spilled is None:
+        return weight.encoded
+    path, offset, length = weight.spilled
+    with open(path, "rb") as stream:
+        stream.seek(offset)
+        raw = stream.read(length)
+    tensor = TensorProto(name=weight.name, data_type=weight.elem_type, dims=weight.dims, raw_data=raw)
+    return wire.field(wire.GRAPH_INITIALIZER, tensor.SerializeToString())
+
+
+def read_type(type_wire: bytes) -> onnx.TypeProto:
+    """A TypeProto from its bytes."""
+    return onnx.TypeProto.FromString(type_wire)
+
+
+def dtype_name(elem_type: int) -> str:
+    """The numpy (or ml_dtypes) name of a TensorProto.DataType; "string"; "" when there is none."""
+    if elem_type == TensorProto.STRING:
+        return _INLINE_STRING
+    try:
+        return str(np.dtype(helper.tensor_dtype_to_np_dtype(elem_type)).name)
+    except KeyError:
+        return ""

@@ -1,0 +1,220 @@
+"""The composition root: the data path of one run, from settings to a Finding (architecture.md section 5)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reducer import registry
+from reducer.conclusion import Conclusion, conclude, nothing_found
+from reducer.engine.events import Event, Improved, Judged, Listener
+from reducer.engine.problem import Budget, OutOfBudget, Problem
+from reducer.engine.reducer import Reducer, Seed
+from reducer.engine.verdict import Verdict
+from reducer.finding import Finding
+from reducer.frontends.subject import InputOptions, Subject, load_subject
+from reducer.localizers.divergence import diverging_nodes
+from reducer.localizing import nodes_named, nodes_of_tensors, nodes_of_types
+from reducer.observation import FAILED, HUNG, PASSED, Probe
+from reducer.oracles.capture import Capture
+from reducer.oracles.command import Check, CommandOracle
+from reducer.oracles.confirm import confirmations
+from reducer.oracles.crash import CURED, CrashOracle
+from reducer.oracles.ladder import CHECKER, REFERENCE, RUNTIME, Aim, Ladder, Plan, choose, climb
+from reducer.oracles.limits import Limits
+from reducer.oracles.mismatch import MismatchOracle
+from reducer.oracles.prober import Order, Prober
+from reducer.programs.onnx import OnnxProgram
+from reducer.settings import Settings
+from reducer.signature import of_observation
+from reducer.testcase import Tolerance
+from reducer.worker.host import Host, HostOptions
+from reducer.workspace import MODEL, Workspace
+
+AnyOracle = CrashOracle | MismatchOracle | CommandOracle
+# Of the machine's memory; a worker that wants more has found a bug of its own.
+MEMORY_SHARE = 0.75
+CONFIRM_SOURCE = 3
+
+
+@dataclass(frozen=True)
+class Target:
+    """The failure under reduction: its oracle, how it was found, and its raw message."""
+
+    oracle: AnyOracle
+    aim: Aim
+    ladder: Ladder
+    plan: Plan
+    message: str
+
+
+class Session:
+    """One run on one model. Use as a context manager: leaving it ends every child process."""
+
+    def __init__(self, settings: Settings, model: Path, listener: Listener, say: Callable[[str], None]) -> None:
+        self.settings, self.model, self._tell, self._say = settings, model, listener, say
+        self.workspace: Workspace | None = None
+        # Before anything else: the zygote imports its backends while the model is read here.
+        self.host = Host(HostOptions(memory=_memory(settings)))
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.host.close()
+
+    def run(self) -> Finding:
+        """The whole data path. The finding's status says how it ended; files lie in `workspace`."""
+        settings = self.settings
+        options = InputOptions(settings.inputs, settings.expected, settings.dim, settings.input_shape, settings.seed)
+        subject = load_subject(self.model, options, self.host, by_command=bool(settings.check))
+        self.workspace = Workspace(settings.output_folder(self.model), force=settings.force)
+        tolerance = Tolerance(settings.rtol, settings.rtol if settings.atol is None else settings.atol)
+        prober = Prober(self.host, registry.backends(), subject.feeds, tolerance)
+        limits = Limits(settings.timeout)
+        target, ladder, plan = self._aim(subject, prober, limits)
+        if target is None:
+            return nothing_found(subject, ladder, plan, prober)
+        self._say("confirming the failure in fresh processes")
+        stable = confirmations(target.oracle, subject.program, CONFIRM_SOURCE)
+        return self._reduce(subject, prober, target, stable)
+
+    # --- the failure -----------------------------------------------------------------------------------------
+    def _aim(self, subject: Subject, prober: Prober, limits: Limits) -> tuple[Target | None, Ladder, Plan]:
+        settings = self.settings
+        plan = Plan(settings.opt_level, settings.provider_name(), settings.reference, subject.expected)
+        if settings.check:
+            return self._aim_command(subject, limits), Ladder(), plan
+        self._say("climbing the stage ladder")
+        ladder = climb(prober, subject.program, plan, limits)
+        aim = choose(ladder, plan, settings.stage)
+        if aim is None:
+            return None, ladder, plan
+        if aim.dispute is not None:
+            if any(probe.backend == REFERENCE for probe in aim.dispute.probes):
+                self.host.preload(["onnx.reference"])
+            oracle = MismatchOracle(prober, aim.dispute, subject.vocabulary, limits)
+            return Target(oracle, aim, ladder, plan, aim.dispute.signature.detail), ladder, plan
+        return self._aim_crash(subject, prober, limits, (aim, ladder, plan)), ladder, plan
+
+    def _aim_crash(
+        self, subject: Subject, prober: Prober, limits: Limits, found: tuple[Aim, Ladder, Plan]
+    ) -> Target:
+        aim, ladder, plan = found
+        seen = aim.observation
+        assert seen is not None
+        limits.hang = seen.outcome == HUNG
+        vocabulary = subject.vocabulary
+        context = ""
+        without = ladder.of(plan.unoptimized)
+        if seen.probe == plan.primary and seen.probe.backend == RUNTIME and without is not None:
+            # A load failure is cured when the model loads, whatever running it would do.
+            loads = without.stage == "run" and seen.stage == "load" and without.outcome in (PASSED, FAILED)
+            context = CURED if without.outcome == PASSED or loads else ""
+        if seen.probe.backend == REFERENCE:
+            self.host.preload(["onnx.reference"])
+        signature = of_observation(seen, vocabulary, context)
+        oracle = CrashOracle(prober, seen.probe, signature, vocabulary, limits)
+        return Target(oracle, aim, ladder, plan, seen.message or signature.detail)
+
+    def _aim_command(self, subject: Subject, limits: Limits) -> Target | None:
+        settings = self.settings
+        check = Check(settings.check, settings.fail_code, settings.ignore_fail_code, settings.fail_regex or "")
+        oracle = CommandOracle(check, self.host.folder / "candidates", subject.vocabulary, limits)
+        self._say("running the check on the original model")
+        ending = oracle.aim(subject.program)
+        if oracle.target is None:
+            return None
+        return Target(oracle, Aim(), Ladder(), Plan(), ending.text.strip()[-2000:])
+
+    # --- the reduction ---------------------------------------------------------------------------------------
+    def _reduce(self, subject: Subject, prober: Prober, target: Target, stable: int) -> Finding:
+        settings, workspace = self.settings, self.workspace
+        assert workspace is not None
+        limits = target.oracle.limits
+        budget = Budget(settings.budget_calls, settings.budget_seconds, max(1, settings.jobs))
+        problem: Problem[OnnxProgram] = Problem(subject.program, target.oracle, budget, self._listen(prober, target))
+        status = "reduced" if stable == CONFIRM_SOURCE else "flaky"
+        try:
+            problem.enter("learning types and values")
+            program = self._learn(subject, prober, target, limits)
+            problem.best = program
+            workspace.write(MODEL, program.model_bytes(inline=True))
+            Reducer(problem, registry.passes()).run(self._seeds(program, prober, target))
+        except OutOfBudget:
+            status = "budget_exhausted"
+        except KeyboardInterrupt:
+            status = "interrupted"
+            self._say("interrupted: keeping the best so far")
+        finally:
+            problem.close()
+        self._say("confirming the result in fresh processes")
+        return conclude(
+            Conclusion(subject, target.oracle, target.aim, target.ladder, target.plan, target.message, problem, status),
+            prober, workspace,
+        )  # fmt: skip
+
+    def _learn(self, subject: Subject, prober: Prober, target: Target, limits: Limits) -> OnnxProgram:
+        """Types always; values only where the verdict can depend on them."""
+        capture = Capture(prober, self.host.folder / "values.bin", limits)
+        program = capture.types(subject.program)
+        seen = target.aim.observation
+        if seen is not None and seen.stage in ("check", "shape_inference", "load"):
+            return capture.constants(program)
+        return capture.values(program)
+
+    def _seeds(self, program: OnnxProgram, prober: Prober, target: Target) -> list[Seed]:
+        """Groups of nodes to try first, free of oracle calls."""
+        if target.aim.dispute is not None:
+            found = diverging_nodes(prober, program, target.aim.dispute, target.oracle.limits.full)
+            return [Seed((node,)) for node, _ in found[:4]]
+        message = target.message
+        groups = [(node,) for node in nodes_named(program, message)]
+        groups += nodes_of_tensors(program, message)
+        groups += [(node,) for node in nodes_of_types(program, message)]
+        return [Seed(group) for group in dict.fromkeys(groups)]
+
+    def _listen(self, prober: Prober, target: Target) -> Listener:
+        """Log every verdict, save every improvement, keep what else was found."""
+        workspace = self.workspace
+        assert workspace is not None
+        checked = target.ladder.of(Probe(CHECKER, run=False))
+        lawful = checked is not None and checked.outcome == PASSED
+
+        def listen(event: Event) -> None:
+            if isinstance(event, Judged):
+                workspace.log(
+                    {
+                        "call": event.number, "pass": event.phase, "nodes": event.nodes, "verdict": event.verdict,
+                        "signature": event.signature, "seconds": round(event.seconds, 6), "reason": event.reason,
+                        "key": event.key,
+                    }
+                )  # fmt: skip
+                if event.verdict == Verdict.SLIPPED.value and not workspace.knows(event.signature):
+                    if not lawful or _is_lawful(prober, event.program, target.oracle.limits):
+                        workspace.also_found(event.signature, event.reason, event.program.model_bytes(inline=True))
+            elif isinstance(event, Improved):
+                workspace.write(MODEL, event.program.model_bytes(inline=True))
+            self._tell(event)
+
+        return listen
+
+
+def _is_lawful(prober: Prober, program: OnnxProgram, limits: Limits) -> bool:
+    """Whether the checker accepts a candidate: what a cut broke is no finding of the model's."""
+    observations, _ = prober.climb(program, Order((Probe(CHECKER, run=False),)), limits.full)
+    return observations[-1].outcome == PASSED
+
+
+def _memory(settings: Settings) -> int:
+    """Bytes of address space for a worker; 0 where the machine's memory cannot be told."""
+    if settings.memory_limit is not None:
+        return int(settings.memory_limit * (1 << 30))
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return 0
+    return int(total * MEMORY_SHARE)
+

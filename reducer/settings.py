@@ -1,0 +1,63 @@
+"""Frozen settings of one run. Defaults live here and nowhere else; the command line is made from this class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+INPUT = Group("What goes in", sort_key=1)
+FAILURE = Group("Which failure", sort_key=2)
+COMMAND = Group("Your own check", sort_key=3)
+SEARCH = Group("How long and how wide", sort_key=4)
+OUTPUT = Group("What comes out", sort_key=5)
+
+Stage = Literal["check", "shape_inference", "load", "run", "compare"]
+Level = Literal["all", "extended", "basic", "layout", "none"]
+Reference = Literal["auto", "none", "onnxruntime-noopt", "reference"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Settings:
+    """Options of `onnx-reduce MODEL`."""
+
+    inputs: Annotated[Path | None, Parameter(group=INPUT, help="Feeds: FILE.npz by input name, or an ONNX test_data_set folder of .pb files. Default: seeded values.")] = None  # fmt: skip
+    expected: Annotated[Path | None, Parameter(group=INPUT, help="Known right outputs by name (FILE.npz); they decide who is wrong.")] = None  # fmt: skip
+    input_shape: Annotated[tuple[str, ...], Parameter(group=INPUT, negative=(), help="NAME=1,3,224,224: shape of an input that has symbolic dims. Repeatable.")] = ()  # fmt: skip
+    dim: Annotated[tuple[str, ...], Parameter(group=INPUT, negative=(), help="batch=2: size of a symbolic dim. Repeatable. Default: 2.")] = ()  # fmt: skip
+    seed: Annotated[int, Parameter(group=INPUT, help="Seed of generated feeds.")] = 0
+
+    stage: Annotated[Stage | None, Parameter(group=FAILURE, help="Reduce the failure of this rung, not the first one that matters.")] = None  # fmt: skip
+    reference: Annotated[Reference, Parameter(group=FAILURE, help="Witnesses to compare outputs with.")] = "auto"
+    provider: Annotated[str, Parameter(group=FAILURE, help="Execution provider of ONNX Runtime (CPU, CUDA, ... or the full name).")] = "CPU"  # fmt: skip
+    opt_level: Annotated[Level, Parameter(group=FAILURE, help="Graph optimization level of ONNX Runtime.")] = "all"
+    rtol: Annotated[float | None, Parameter(group=FAILURE, help="Relative tolerance. Default: 1e-3; more for float16 and narrower.")] = None  # fmt: skip
+    atol: Annotated[float | None, Parameter(group=FAILURE, help="Absolute tolerance. Default: as --rtol.")] = None
+
+    check: Annotated[tuple[str, ...], Parameter(group=COMMAND, negative=(), consume_multiple=True, allow_leading_hyphen=True, help="CMD...: the rest of the line is a command that fails (exit code not 0) on a bad model. The candidate's path is put where {} stands, or appended. Give this option last.")] = ()  # fmt: skip
+    fail_regex: Annotated[str | None, Parameter(group=COMMAND, help="Only endings whose output matches count as the failure.")] = None  # fmt: skip
+    fail_code: Annotated[tuple[int, ...], Parameter(group=COMMAND, negative=(), help="Only these exit codes count. Repeatable.")] = ()  # fmt: skip
+    ignore_fail_code: Annotated[tuple[int, ...], Parameter(group=COMMAND, negative=(), help="These exit codes count as passing. Repeatable.")] = ()  # fmt: skip
+
+    timeout: Annotated[float | None, Parameter(group=SEARCH, help="Seconds for one run of the model. Default: 60, then a multiple of the original's time.")] = None  # fmt: skip
+    budget_seconds: Annotated[float | None, Parameter(group=SEARCH, help="Stop searching after that long; the best so far is kept.")] = None  # fmt: skip
+    budget_calls: Annotated[int | None, Parameter(group=SEARCH, help="Stop searching after that many candidates.")] = None  # fmt: skip
+    memory_limit: Annotated[float | None, Parameter(group=SEARCH, help="GiB of address space for a worker. Default: three quarters of the machine.")] = None  # fmt: skip
+    jobs: Annotated[int, Parameter(name=["--jobs", "-j"], group=SEARCH, help="Candidates judged side by side; the result is the same.")] = 1  # fmt: skip
+
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT, help="Folder to write. Default: MODEL.reduced")] = None  # fmt: skip
+    force: Annotated[bool, Parameter(group=OUTPUT, negative=(), help="Replace the output folder when it exists.")] = False  # fmt: skip
+    json: Annotated[bool, Parameter(name="--json", group=OUTPUT, negative=(), help="Progress and result on stdout, one JSON object a line.")] = False  # fmt: skip
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], group=OUTPUT, negative=(), help="Errors only.")] = False
+    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], group=OUTPUT, negative=(), help="Every candidate, and statistics per pass.")] = False  # fmt: skip
+
+    def provider_name(self) -> str:
+        """The full name of the execution provider."""
+        return self.provider if self.provider.endswith("ExecutionProvider") else f"{self.provider}ExecutionProvider"
+
+    def output_folder(self, model: Path) -> Path:
+        """Where the result goes."""
+        return self.output or model.with_name(f"{model.stem}.reduced")

@@ -1,0 +1,1 @@
+"""The isolated worker: its host in the parent, and the child that alone opens models."""

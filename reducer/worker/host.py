@@ -1,0 +1,264 @@
+"""The parent's side: starts the zygote, hands out workers, keeps deadlines, buries the dead.
+
+`Host.call` is safe from several threads. Nothing that a model does reaches the parent but an Answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, Listener
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from reducer.errors import ToolFault
+from reducer.worker.protocol import DIED, FAULT, OUT_OF_MEMORY, RETURNED, TIMED_OUT, Answer, Call, receive, send
+
+START_SECONDS = 60.0
+STDERR_TAIL = 4000
+CALLS_PER_WORKER = 20_000
+OWN_SETTINGS = "ONNX_REDUCE_"
+
+
+@dataclass(frozen=True)
+class HostOptions:
+    """`memory` is the address-space cap of a worker in bytes (0: none); `python` another interpreter."""
+
+    preload: tuple[str, ...] = ("numpy", "onnx", "onnxruntime")
+    memory: int = 0
+    python: str = sys.executable
+    fork: bool = hasattr(os, "fork") and sys.platform != "darwin"
+
+
+@dataclass
+class _Worker:
+    connection: Connection
+    pid: int
+    process: subprocess.Popen[bytes] | None
+    served: int = 0
+    log_start: int = field(default=0)
+
+
+class Host:
+    """A pool of warm workers. Use as a context manager; closing kills every child and removes every file."""
+
+    def __init__(self, options: HostOptions | None = None) -> None:
+        self.options = options or HostOptions()
+        self.folder = Path(tempfile.mkdtemp(prefix="onnx-reduce-"))
+        self._key = secrets.token_bytes(16)
+        self._listener = Listener(authkey=self._key, backlog=64)
+        self._spawning, self._idle = threading.Lock(), threading.Lock()
+        self._free: list[_Worker] = []
+        self._all: set[int] = set()
+        self._zygote: subprocess.Popen[bytes] | None = None
+        self._control: Connection | None = None
+        self.deaths = 0
+        (self.folder / "logs").mkdir()
+        if self.options.fork:
+            # Started here, met at the first call: its imports run while the parent loads the model.
+            self._zygote = self._start("zygote")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # --- calls -----------------------------------------------------------------------------------------------
+    def call(self, call: Call, *, fresh: bool = False) -> Answer:
+        """Run a call in a warm worker, or in one that never ran anything (`fresh`)."""
+        worker = self._new() if fresh else self._borrow()
+        start = time.perf_counter()
+        alive = False
+        try:
+            answer, alive = self._exchange(worker, call, start)
+        finally:
+            if alive and not fresh and worker.served < CALLS_PER_WORKER:
+                with self._idle:
+                    self._free.append(worker)
+            else:
+                self._dismiss(worker)
+        return answer
+
+    def preload(self, modules: Sequence[str]) -> None:
+        """Have the zygote import more, so that later workers start with it. Idle workers are replaced."""
+        if self.options.fork:
+            with self._spawning:
+                send(self._meet_zygote(), {"preload": list(modules)})
+            with self._idle:
+                idle, self._free = self._free, []
+            for worker in idle:
+                self._dismiss(worker)
+
+    def _exchange(self, worker: _Worker, call: Call, start: float) -> tuple[Answer, bool]:
+        worker.served += 1
+        worker.log_start = self._log_size(worker)
+        stage = ""
+        deadline = start + call.seconds
+        try:
+            send(worker.connection, {"task": call.task, "arguments": call.arguments}, call.blobs)
+            while True:
+                if not worker.connection.poll(max(0.0, deadline - time.perf_counter())):
+                    self._kill(worker)
+                    return self._answer(worker, TIMED_OUT, stage, start), False
+                header, blobs = receive(worker.connection)
+                if "stage" in header:
+                    stage = header["stage"]
+                    continue
+                if "fault" in header:
+                    return self._answer(worker, FAULT, stage, start, stderr=header["fault"]), True
+                if "memory" in header:
+                    return self._answer(worker, OUT_OF_MEMORY, stage, start), False
+                seconds = time.perf_counter() - start
+                return Answer(RETURNED, stage, header["value"], blobs, seconds=seconds), True
+        except (EOFError, OSError):
+            return self._buried(worker, stage, start), False
+
+    def _buried(self, worker: _Worker, stage: str, start: float) -> Answer:
+        self.deaths += 1
+        code = self._status(worker)
+        name = ""
+        if code is not None and code < 0:
+            with contextlib.suppress(ValueError):
+                name = signal.Signals(-code).name
+        answer = self._answer(worker, DIED, stage, start)
+        return Answer(DIED, stage, signal=name, exit_code=code, stderr=answer.stderr, seconds=answer.seconds)
+
+    def _answer(self, worker: _Worker, outcome: str, stage: str, start: float, *, stderr: str = "") -> Answer:
+        tail = stderr or self._log_tail(worker)
+        return Answer(outcome, stage, stderr=tail, seconds=time.perf_counter() - start)
+
+    # --- workers ---------------------------------------------------------------------------------------------
+    def _borrow(self) -> _Worker:
+        with self._idle:
+            if self._free:
+                return self._free.pop()
+        return self._new()
+
+    def _new(self) -> _Worker:
+        with self._spawning:
+            if self.options.fork:
+                control = self._meet_zygote()
+                send(control, {"fork": True})
+                worker = self._accept(None)
+                receive(control)
+            else:
+                worker = self._accept(self._start("worker"))
+            self._all.add(worker.pid)
+            return worker
+
+    def _start(self, role: str) -> subprocess.Popen[bytes]:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(OWN_SETTINGS)}
+        root = str(Path(__file__).resolve().parents[2])
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
+        environment.update(OMP_NUM_THREADS="1", PYTHONUNBUFFERED="1", PYTHONDONTWRITEBYTECODE="1")
+        log = open(self.folder / "logs" / f"{role}.log", "ab")  # noqa: SIM115 - handed to the child
+        process = subprocess.Popen(
+            [self.options.python, "-m", "reducer.worker.main", role, str(self._listener.address)],
+            stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment, cwd=self.folder,
+        )  # fmt: skip
+        log.close()
+        settings = {"preload": self.options.preload, "memory": self.options.memory}
+        assert process.stdin is not None
+        message = f"{self._key.hex()}\n{json.dumps({**settings, 'errors': str(self.folder / 'logs')})}\n"
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(message.encode())
+            process.stdin.close()
+        return process
+
+    def _meet_zygote(self) -> Connection:
+        if self._control is None:
+            worker = self._accept(self._zygote)
+            self._control = worker.connection
+        return self._control
+
+    def _accept(self, process: subprocess.Popen[bytes] | None) -> _Worker:
+        """The next child that connects. Raises ToolFault when it died before it could."""
+        watcher = process or self._zygote
+        socket = self._listener._listener._socket  # type: ignore[attr-defined]  # the only way to a timeout
+        socket.settimeout(0.5)
+        end = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                connection = self._listener.accept()
+                break
+            except TimeoutError:
+                dead = watcher is not None and watcher.poll() is not None
+                if dead or time.monotonic() > end:
+                    log = "\n".join(p.read_text(errors="replace")[-800:] for p in (self.folder / "logs").glob("*.log"))
+                    raise ToolFault(f"the worker process did not start: {log.strip() or 'no message'}") from None
+        hello, _ = receive(connection)
+        return _Worker(connection, hello["hello"], process)
+
+    def _dismiss(self, worker: _Worker) -> None:
+        self._kill(worker)
+        worker.connection.close()
+        if worker.pid in self._all:
+            self._status(worker)
+
+    def _kill(self, worker: _Worker) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if worker.pid in self._all and hasattr(os, "killpg"):
+                os.killpg(worker.pid, signal.SIGKILL)
+            elif worker.process is not None:
+                worker.process.kill()
+
+    def _status(self, worker: _Worker) -> int | None:
+        """Exit code of a dead worker, negative for a signal; reaps it."""
+        self._all.discard(worker.pid)
+        if worker.process is not None:
+            return worker.process.wait()
+        with self._spawning:
+            if self._control is None:
+                return None
+            send(self._control, {"reap": worker.pid})
+            code: int | None = receive(self._control)[0]["status"]
+            return code
+
+    # --- what the child printed ------------------------------------------------------------------------------
+    def _log(self, worker: _Worker) -> Path:
+        return self.folder / "logs" / f"{worker.pid}.log"
+
+    def _log_size(self, worker: _Worker) -> int:
+        try:
+            return self._log(worker).stat().st_size
+        except OSError:
+            return 0
+
+    def _log_tail(self, worker: _Worker) -> str:
+        try:
+            with open(self._log(worker), "rb") as stream:
+                stream.seek(max(worker.log_start, self._log_size(worker) - STDERR_TAIL))
+                return stream.read().decode(errors="replace")
+        except OSError:
+            return ""
+
+    def close(self) -> None:
+        """Kill every child, remove every file. Safe to call twice."""
+        for worker in self._free:
+            worker.connection.close()
+        self._free = []
+        for pid in list(self._all):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._zygote is not None:
+            self._zygote.kill()
+            self._zygote.wait()
+            self._zygote = None
+        self._listener.close()
+        shutil.rmtree(self.folder, ignore_errors=True)

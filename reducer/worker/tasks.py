@@ -1,0 +1,104 @@
+"""Tasks that open or run models; they run in the child only. Each takes (context, arguments, blobs).
+
+`program` arrives as blobs[0], or as a path in arguments["model"] when it has weights beside it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from pathlib import Path
+from typing import Any
+
+from reducer.backends.base import Backend
+from reducer.values import ValueRef, append_values
+from reducer.worker.comparison import compare_all
+from reducer.worker.main import Context
+
+Reply = tuple[dict[str, Any], tuple[bytes, ...]]
+
+
+def load_backend(path: str) -> Backend:
+    """The backend at "package.module:Class"."""
+    module, _, name = path.partition(":")
+    backend: Backend = getattr(importlib.import_module(module), name)()
+    return backend
+
+
+def program_of(arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> bytes | Path:
+    """The serialized model, or the file it lies in."""
+    return Path(arguments["model"]) if arguments.get("model") else blobs[0]
+
+
+def read_feeds(wires: dict[str, list[Any]]) -> dict[str, Any]:
+    """The recorded values of a request."""
+    return {name: ValueRef.from_wire(wire).read() for name, wire in wires.items()}
+
+
+def climb(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
+    """Open, and run when asked, each probe in turn; then compare those that ran, pair by pair.
+
+    arguments: probes [{backend, options, run, gated}] (a gated one only runs when all before it passed), feeds, compare {rtol, atol, skip} or None, keep (a store path
+    for the outputs of each probe) or None. Reply: probes [{stage, error, message, seconds, outputs}], pairs.
+    """
+    program = program_of(arguments, blobs)
+    feeds = read_feeds(arguments.get("feeds") or {})
+    reports: list[dict[str, Any]] = []
+    outputs: list[dict[str, Any] | None] = []
+    for index, probe in enumerate(arguments["probes"]):
+        if probe.get("gated") and any(earlier["error"] for earlier in reports):
+            continue
+        report, made = _one(context, index, probe, (program, feeds))
+        reports.append(report)
+        outputs.append(made)
+        if report["error"] and arguments.get("stop_early"):
+            break
+    pairs = []
+    if arguments.get("compare"):
+        expected = read_feeds(arguments.get("expected") or {})
+        pairs = compare_all(outputs, expected or None, arguments["compare"])
+    if arguments.get("keep"):
+        for report, made in zip(reports, outputs, strict=True):
+            kept = append_values(Path(arguments["keep"]), made or {})
+            report["kept"] = {name: ref.to_wire() for name, ref in kept.items()}
+    return {"probes": reports, "pairs": pairs}, ()
+
+
+def _one(
+    context: Context, index: int, probe: dict[str, Any], case: tuple[bytes | Path, dict[str, Any]]
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    program, feeds = case
+    backend = load_backend(probe["backend"])
+    stage, start = backend.open_stage, time.perf_counter()
+    report: dict[str, Any] = {"stage": stage, "error": "", "message": ""}
+    made: dict[str, Any] | None = None
+    try:
+        context.stage(f"{index}:{stage}")
+        run = backend.open(program, probe["options"])
+        if backend.runs and probe.get("run", True):
+            stage = "run"
+            context.stage(f"{index}:{stage}")
+            made = dict(run(feeds))
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a system under test raises is what we observe
+        report.update(error=type(error).__name__, message=str(error) or repr(error))
+    report.update(stage=stage, seconds=time.perf_counter() - start)
+    return report, made
+
+
+def versions(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
+    """Versions of backends and modules: {"backends": {name: path}, "modules": [...]} -> {name: version}."""
+    found: dict[str, Any] = {}
+    for name, path in arguments.get("backends", {}).items():
+        try:
+            found[name] = load_backend(path).version()
+        except ImportError as error:
+            found[name] = None
+            found[f"{name}:error"] = str(error)
+    for name in arguments.get("modules", []):
+        try:
+            found[name] = str(getattr(importlib.import_module(name), "__version__", "unknown"))
+        except ImportError:
+            found[name] = None
+    return {"versions": found}, ()
