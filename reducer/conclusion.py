@@ -65,9 +65,15 @@ class Conclusion:
 def nothing_found(subject: Subject, ladder: Ladder, plan: Plan, prober: Prober) -> Finding:
     """The finding of a model that does not fail: which rungs passed, with the largest difference seen."""
     return Finding(
-        __version__, "not_reproduced", source_of(subject), None, None, SearchFacts(0, 0.0, 0.0, True),
-        environment(prober), rungs(ladder, environment(prober)),
-    )  # fmt: skip
+        __version__,
+        "not_reproduced",
+        source_of(subject),
+        None,
+        None,
+        SearchFacts(0, 0.0, 0.0, True),
+        environment(prober),
+        rungs(ladder, environment(prober)),
+    )
 
 
 def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
@@ -89,10 +95,14 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
         source=source_of(end.subject),
         failure=_failure(end, best),
         reduced=Reduced(
-            path=MODEL, nodes=len(best.nodes()), bytes=path.stat().st_size,
+            path=MODEL,
+            nodes=len(best.nodes()),
+            bytes=path.stat().st_size,
             op_types=dict(Counter(ref.op_type for ref in best.nodes())),
-            one_minimal=minimal, reproduced=f"{confirmed}/{TIMES}", text=text,
-        ),  # fmt: skip
+            one_minimal=minimal,
+            reproduced=f"{confirmed}/{TIMES}",
+            text=text,
+        ),
         search=search,
         environment=facts,
         ladder=rungs(end.ladder, facts) if end.ladder.observations else (_command_rung(end),),
@@ -105,9 +115,14 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
 def source_of(subject: Subject) -> Source:
     """Facts of the source model."""
     return Source(
-        "onnx", str(subject.path), subject.nodes, subject.size, subject.sha256,
-        subject.producer or None, {domain or "ai.onnx": version for domain, version in subject.opsets.items()},
-    )  # fmt: skip
+        "onnx",
+        str(subject.path),
+        subject.nodes,
+        subject.size,
+        subject.sha256,
+        subject.producer or None,
+        {domain or "ai.onnx": version for domain, version in subject.opsets.items()},
+    )
 
 
 def environment(prober: Prober) -> dict[str, Any]:
@@ -117,7 +132,11 @@ def environment(prober: Prober) -> dict[str, Any]:
     answer = prober.host.call(call)
     if answer.outcome == RETURNED:
         found = answer.value["versions"]
-    facts: dict[str, Any] = {"python": platform.python_version(), "os": platform.system(), "arch": platform.machine()}
+    facts: dict[str, Any] = {
+        "python": platform.python_version(),
+        "os": platform.system(),
+        "arch": platform.machine(),
+    }
     return {**facts, **{name: version for name, version in found.items() if version}}
 
 
@@ -152,9 +171,17 @@ def _failure(end: Conclusion, best: OnnxProgram) -> Failure:
         symptom = {"shape": "wrong_shape", "dtype": "wrong_type", "nan": "nan_or_inf", "inf": "nan_or_inf"}
         rtol, atol = end.oracle.prober.tolerance.of("float32") if isinstance(end.oracle, MismatchOracle) else (0, 0)
         return Failure(
-            "compare", symptom.get(d.kind, "wrong_output"), facts, _dispute_text(end), d.a.backend, d.output,
-            d.max_abs, d.max_rel, end.aim.dispute.odd, f"rtol {rtol:g}, atol {atol:g} (float32)",
-        )  # fmt: skip
+            "compare",
+            symptom.get(d.kind, "wrong_output"),
+            facts,
+            _dispute_text(end),
+            d.a.backend,
+            d.output,
+            d.max_abs,
+            d.max_rel,
+            end.aim.dispute.odd,
+            f"rtol {rtol:g}, atol {atol:g} (float32)",
+        )
     if end.aim.observation is None:
         return Failure("command", "command", facts, end.message, "command")
     seen = end.aim.observation
@@ -182,7 +209,9 @@ def _one_minimal(end: Conclusion) -> bool:
 
 def _search(end: Conclusion, workspace: Workspace) -> SearchFacts:
     problem = end.problem
-    passes = tuple({"pass": name, "calls": tries, "successes": problem.successes[name]} for name, tries in problem.tries.items())
+    passes = tuple(
+        {"pass": name, "calls": tries, "successes": problem.successes[name]} for name, tries in problem.tries.items()
+    )
     return SearchFacts(
         oracle_calls=problem.calls + problem.speculated,
         seconds=round(problem.seconds, 4),
@@ -198,9 +227,16 @@ def _search(end: Conclusion, workspace: Workspace) -> SearchFacts:
 def suspects(end: Conclusion, prober: Prober) -> tuple[Suspect, ...]:
     """All localizers' suspects, each operator once per kind, best evidence first."""
     evidence = Evidence(
-        end.subject.program, end.problem.best, end.aim, end.message, end.plan, end.ladder, prober,
-        end.subject.opsets, project_of(end),
-    )  # fmt: skip
+        end.subject.program,
+        end.problem.best,
+        end.aim,
+        end.message,
+        end.plan,
+        end.ladder,
+        prober,
+        end.subject.opsets,
+        project_of(end),
+    )
     found: dict[tuple[str, str, str | None], Suspect] = {}
     for localizer in registry.localizers():
         for suspect in localizer.locate(evidence):

@@ -178,4 +178,8 @@ class Finding:
         """A JSON-ready dict in the order of the schema."""
         plain = dataclasses.asdict(self)
         version = plain.pop("tool_version")
-        return {"schema_version": SCHEMA_VERSION, "tool": {"name": "onnx-reduce", "version": version}, **plain}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "tool": {"name": "onnx-reduce", "version": version},
+            **plain,
+        }

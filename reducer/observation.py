@@ -8,7 +8,14 @@ from typing import Any
 
 from reducer.values import ValueRef
 
-PASSED, FAILED, DIED, HUNG, OUT_OF_MEMORY, FAULT = "passed", "failed", "died", "hung", "out_of_memory", "fault"
+PASSED, FAILED, DIED, HUNG, OUT_OF_MEMORY, FAULT = (
+    "passed",
+    "failed",
+    "died",
+    "hung",
+    "out_of_memory",
+    "fault",
+)
 SKIPPED, DIFFERS = "skipped", "differs"
 
 STAGES = ("convert", "check", "shape_inference", "optimize", "load", "run", "compare")

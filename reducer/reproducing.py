@@ -57,7 +57,11 @@ def reproduction_facts(oracle: AnyOracle, program: OnnxProgram, prober: Prober) 
 
 
 def write_data(
-    workspace: Workspace, oracle: AnyOracle, program: OnnxProgram, prober: Prober, expected: Mapping[str, ValueRef]
+    workspace: Workspace,
+    oracle: AnyOracle,
+    program: OnnxProgram,
+    prober: Prober,
+    expected: Mapping[str, ValueRef],
 ) -> tuple[Artifact, ...]:
     """inputs.npz always; expected.npz where a witness is right."""
     written = [Artifact("inputs", INPUTS)]
@@ -84,15 +88,24 @@ def reproduction(
     """(the model as text for people, all that a script needs)."""
     shown, faithful = _text(program, prober)
     base = Reproduction(
-        form="command", stage="command", probes=(), timeout_seconds=oracle.limits.full,
-        model_text=faithful, feeds=_described(_feeds(program, prober)) if _needs_feeds(oracle) else (),
-    )  # fmt: skip
+        form="command",
+        stage="command",
+        probes=(),
+        timeout_seconds=oracle.limits.full,
+        model_text=faithful,
+        feeds=_described(_feeds(program, prober)) if _needs_feeds(oracle) else (),
+    )
     if isinstance(oracle, CommandOracle):
         check = oracle.check
         return shown, replace(
-            base, command=check.command, fail_codes=check.fail_codes, ignore_fail_codes=check.ignore_fail_codes,
-            fail_regex=check.fail_regex, expected_text="exit code 0", actual_text=oracle.target.kind if oracle.target else "",
-        )  # fmt: skip
+            base,
+            command=check.command,
+            fail_codes=check.fail_codes,
+            ignore_fail_codes=check.ignore_fail_codes,
+            fail_regex=check.fail_regex,
+            expected_text="exit code 0",
+            actual_text=oracle.target.kind if oracle.target else "",
+        )
     if isinstance(oracle, MismatchOracle):
         return shown, _of_mismatch(base, oracle, facts)
     return shown, _of_crash(base, oracle, facts)
@@ -109,9 +122,16 @@ def _of_mismatch(base: Reproduction, oracle: MismatchOracle, facts: ReproFacts) 
         probes = (probes[1], probes[0])
     rtol, atol = oracle.prober.tolerance.of("float32")
     return replace(
-        base, form="mismatch", stage="compare", probes=tuple(_probe(p) for p in probes), rtol=rtol, atol=atol,
-        mismatch=dispute.difference.kind, expected_text=_excerpt(facts.right), actual_text=_excerpt(facts.wrong),
-    )  # fmt: skip
+        base,
+        form="mismatch",
+        stage="compare",
+        probes=tuple(_probe(p) for p in probes),
+        rtol=rtol,
+        atol=atol,
+        mismatch=dispute.difference.kind,
+        expected_text=_excerpt(facts.right),
+        actual_text=_excerpt(facts.wrong),
+    )
 
 
 def _of_crash(base: Reproduction, oracle: CrashOracle, facts: ReproFacts) -> Reproduction:

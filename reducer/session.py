@@ -13,6 +13,7 @@ from reducer.engine.events import Event, Improved, Judged, Listener
 from reducer.engine.problem import Budget, OutOfBudget, Problem
 from reducer.engine.reducer import Reducer, Seed
 from reducer.engine.verdict import Verdict
+from reducer.errors import UsageError
 from reducer.finding import Finding
 from reducer.frontends.subject import InputOptions, Subject, load_subject
 from reducer.localizers.divergence import diverging_nodes
@@ -26,17 +27,20 @@ from reducer.oracles.ladder import CHECKER, REFERENCE, RUNTIME, Aim, Ladder, Pla
 from reducer.oracles.limits import Limits
 from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.prober import Order, Prober
+from reducer.programs.base import NodeId
 from reducer.programs.onnx import OnnxProgram
 from reducer.settings import Settings
 from reducer.signature import of_observation
 from reducer.testcase import Tolerance
 from reducer.worker.host import Host, HostOptions
+from reducer.worker.protocol import Call
 from reducer.workspace import MODEL, Workspace
 
 AnyOracle = CrashOracle | MismatchOracle | CommandOracle
 # Of the machine's memory; a worker that wants more has found a bug of its own.
 MEMORY_SHARE = 0.75
 CONFIRM_SOURCE = 3
+PROVIDERS = "reducer.worker.knowledge:providers"
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,18 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.host.close()
 
+    def abandon(self) -> None:
+        """Remove the staging folder unless it was committed."""
+        if self.workspace is not None and self.workspace.folder.exists():
+            self.workspace.discard()
+
     def run(self) -> Finding:
         """The whole data path. The finding's status says how it ended; files lie in `workspace`."""
         settings = self.settings
         options = InputOptions(settings.inputs, settings.expected, settings.dim, settings.input_shape, settings.seed)
         subject = load_subject(self.model, options, self.host, by_command=bool(settings.check))
         self.workspace = Workspace(settings.output_folder(self.model), force=settings.force)
+        self._check_provider()
         tolerance = Tolerance(settings.rtol, settings.rtol if settings.atol is None else settings.atol)
         prober = Prober(self.host, registry.backends(), subject.feeds, tolerance)
         limits = Limits(settings.timeout)
@@ -80,6 +90,17 @@ class Session:
         self._say("confirming the failure in fresh processes")
         stable = confirmations(target.oracle, subject.program, CONFIRM_SOURCE)
         return self._reduce(subject, prober, target, stable)
+
+    def _check_provider(self) -> None:
+        """Raise UsageError for a provider that this onnxruntime does not have."""
+        wanted = self.settings.provider_name()
+        if self.settings.check or wanted == "CPUExecutionProvider":
+            return
+        answer = self.host.call(Call(PROVIDERS))
+        have = list(answer.value.get("providers", []))
+        if have and wanted not in have:
+            short = ", ".join(name.removesuffix("ExecutionProvider") for name in have)
+            raise UsageError(f"onnxruntime has no provider {self.settings.provider!r} here", f"it has: {short}")
 
     # --- the failure -----------------------------------------------------------------------------------------
     def _aim(self, subject: Subject, prober: Prober, limits: Limits) -> tuple[Target | None, Ladder, Plan]:
@@ -99,9 +120,7 @@ class Session:
             return Target(oracle, aim, ladder, plan, aim.dispute.signature.detail), ladder, plan
         return self._aim_crash(subject, prober, limits, (aim, ladder, plan)), ladder, plan
 
-    def _aim_crash(
-        self, subject: Subject, prober: Prober, limits: Limits, found: tuple[Aim, Ladder, Plan]
-    ) -> Target:
+    def _aim_crash(self, subject: Subject, prober: Prober, limits: Limits, found: tuple[Aim, Ladder, Plan]) -> Target:
         aim, ladder, plan = found
         seen = aim.observation
         assert seen is not None
@@ -139,10 +158,12 @@ class Session:
         status = "reduced" if stable == CONFIRM_SOURCE else "flaky"
         try:
             problem.enter("learning types and values")
-            program = self._learn(subject, prober, target, limits)
+            capture = Capture(prober, self.host.folder / "values.bin", limits)
+            program = self._learn(capture, subject, target)
             problem.best = program
             workspace.write(MODEL, program.model_bytes(inline=True))
-            Reducer(problem, registry.passes()).run(self._seeds(program, prober, target))
+            seeds = self._seeds(program, prober, target, capture.refused)
+            Reducer(problem, registry.passes()).run(seeds)
         except OutOfBudget:
             status = "budget_exhausted"
         except KeyboardInterrupt:
@@ -153,26 +174,28 @@ class Session:
         self._say("confirming the result in fresh processes")
         return conclude(
             Conclusion(subject, target.oracle, target.aim, target.ladder, target.plan, target.message, problem, status),
-            prober, workspace,
-        )  # fmt: skip
+            prober,
+            workspace,
+        )
 
-    def _learn(self, subject: Subject, prober: Prober, target: Target, limits: Limits) -> OnnxProgram:
+    def _learn(self, capture: Capture, subject: Subject, target: Target) -> OnnxProgram:
         """Types always; values only where the verdict can depend on them."""
-        capture = Capture(prober, self.host.folder / "values.bin", limits)
         program = capture.types(subject.program)
         seen = target.aim.observation
         if seen is not None and seen.stage in ("check", "shape_inference", "load"):
             return capture.constants(program)
         return capture.values(program)
 
-    def _seeds(self, program: OnnxProgram, prober: Prober, target: Target) -> list[Seed]:
+    def _seeds(self, program: OnnxProgram, prober: Prober, target: Target, refused: list[NodeId]) -> list[Seed]:
         """Groups of nodes to try first, free of oracle calls."""
         if target.aim.dispute is not None:
             found = diverging_nodes(prober, program, target.aim.dispute, target.oracle.limits.full)
             return [Seed((node,)) for node, _ in found[:4]]
         message = target.message
-        groups = [(node,) for node in nodes_named(program, message)]
+        groups: list[tuple[NodeId, ...]] = [(node,) for node in nodes_named(program, message)]
         groups += nodes_of_tensors(program, message)
+        if not self.settings.check:
+            groups += [(node,) for node in refused]
         groups += [(node,) for node in nodes_of_types(program, message)]
         return [Seed(group) for group in dict.fromkeys(groups)]
 
@@ -187,14 +210,19 @@ class Session:
             if isinstance(event, Judged):
                 workspace.log(
                     {
-                        "call": event.number, "pass": event.phase, "nodes": event.nodes, "verdict": event.verdict,
-                        "signature": event.signature, "seconds": round(event.seconds, 6), "reason": event.reason,
+                        "call": event.number,
+                        "pass": event.phase,
+                        "nodes": event.nodes,
+                        "verdict": event.verdict,
+                        "signature": event.signature,
+                        "seconds": round(event.seconds, 6),
+                        "reason": event.reason,
                         "key": event.key,
                     }
-                )  # fmt: skip
-                if event.verdict == Verdict.SLIPPED.value and not workspace.knows(event.signature):
-                    if not lawful or _is_lawful(prober, event.program, target.oracle.limits):
-                        workspace.also_found(event.signature, event.reason, event.program.model_bytes(inline=True))
+                )
+                slipped = event.verdict == Verdict.SLIPPED.value and not workspace.knows(event.signature)
+                if slipped and (not lawful or _is_lawful(prober, event.program, target.oracle.limits)):
+                    workspace.also_found(event.signature, event.reason, event.program.model_bytes(inline=True))
             elif isinstance(event, Improved):
                 workspace.write(MODEL, event.program.model_bytes(inline=True))
             self._tell(event)
@@ -217,4 +245,3 @@ def _memory(settings: Settings) -> int:
     except (ValueError, OSError, AttributeError):
         return 0
     return int(total * MEMORY_SHARE)
-

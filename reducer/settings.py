@@ -26,8 +26,8 @@ class Settings:
 
     inputs: Annotated[Path | None, Parameter(group=INPUT, help="Feeds: FILE.npz by input name, or an ONNX test_data_set folder of .pb files. Default: seeded values.")] = None  # fmt: skip
     expected: Annotated[Path | None, Parameter(group=INPUT, help="Known right outputs by name (FILE.npz); they decide who is wrong.")] = None  # fmt: skip
-    input_shape: Annotated[tuple[str, ...], Parameter(group=INPUT, negative=(), help="NAME=1,3,224,224: shape of an input that has symbolic dims. Repeatable.")] = ()  # fmt: skip
-    dim: Annotated[tuple[str, ...], Parameter(group=INPUT, negative=(), help="batch=2: size of a symbolic dim. Repeatable. Default: 2.")] = ()  # fmt: skip
+    input_shape: Annotated[tuple[str, ...], Parameter(group=INPUT, negative=(), show_default=False, help="NAME=1,3,224,224: shape of an input that has symbolic dims. Repeatable.")] = ()  # fmt: skip
+    dim: Annotated[tuple[str, ...], Parameter(group=INPUT, negative=(), show_default=False, help="batch=2: size of a symbolic dim. Repeatable. Default: 2.")] = ()  # fmt: skip
     seed: Annotated[int, Parameter(group=INPUT, help="Seed of generated feeds.")] = 0
 
     stage: Annotated[Stage | None, Parameter(group=FAILURE, help="Reduce the failure of this rung, not the first one that matters.")] = None  # fmt: skip
@@ -37,10 +37,10 @@ class Settings:
     rtol: Annotated[float | None, Parameter(group=FAILURE, help="Relative tolerance. Default: 1e-3; more for float16 and narrower.")] = None  # fmt: skip
     atol: Annotated[float | None, Parameter(group=FAILURE, help="Absolute tolerance. Default: as --rtol.")] = None
 
-    check: Annotated[tuple[str, ...], Parameter(group=COMMAND, negative=(), consume_multiple=True, allow_leading_hyphen=True, help="CMD...: the rest of the line is a command that fails (exit code not 0) on a bad model. The candidate's path is put where {} stands, or appended. Give this option last.")] = ()  # fmt: skip
+    check: Annotated[tuple[str, ...], Parameter(group=COMMAND, negative=(), show_default=False, consume_multiple=True, allow_leading_hyphen=True, help="CMD...: the rest of the line is a command that fails (exit code not 0) on a bad model. The candidate's path is put where {} stands, or appended. Give this option last.")] = ()  # fmt: skip
     fail_regex: Annotated[str | None, Parameter(group=COMMAND, help="Only endings whose output matches count as the failure.")] = None  # fmt: skip
-    fail_code: Annotated[tuple[int, ...], Parameter(group=COMMAND, negative=(), help="Only these exit codes count. Repeatable.")] = ()  # fmt: skip
-    ignore_fail_code: Annotated[tuple[int, ...], Parameter(group=COMMAND, negative=(), help="These exit codes count as passing. Repeatable.")] = ()  # fmt: skip
+    fail_code: Annotated[tuple[int, ...], Parameter(group=COMMAND, negative=(), show_default=False, help="Only these exit codes count. Repeatable.")] = ()  # fmt: skip
+    ignore_fail_code: Annotated[tuple[int, ...], Parameter(group=COMMAND, negative=(), show_default=False, help="These exit codes count as passing. Repeatable.")] = ()  # fmt: skip
 
     timeout: Annotated[float | None, Parameter(group=SEARCH, help="Seconds for one run of the model. Default: 60, then a multiple of the original's time.")] = None  # fmt: skip
     budget_seconds: Annotated[float | None, Parameter(group=SEARCH, help="Stop searching after that long; the best so far is kept.")] = None  # fmt: skip
@@ -49,10 +49,13 @@ class Settings:
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"], group=SEARCH, help="Candidates judged side by side; the result is the same.")] = 1  # fmt: skip
 
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT, help="Folder to write. Default: MODEL.reduced")] = None  # fmt: skip
-    force: Annotated[bool, Parameter(group=OUTPUT, negative=(), help="Replace the output folder when it exists.")] = False  # fmt: skip
-    json: Annotated[bool, Parameter(name="--json", group=OUTPUT, negative=(), help="Progress and result on stdout, one JSON object a line.")] = False  # fmt: skip
-    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], group=OUTPUT, negative=(), help="Errors only.")] = False
-    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], group=OUTPUT, negative=(), help="Every candidate, and statistics per pass.")] = False  # fmt: skip
+    force: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Replace the output folder when it exists.")] = False  # fmt: skip
+    json: Annotated[bool, Parameter(name="--json", group=OUTPUT, negative=(), show_default=False, help="Progress and result on stdout, one JSON object a line.")] = False  # fmt: skip
+    quiet: Annotated[
+        bool,
+        Parameter(name=["--quiet", "-q"], group=OUTPUT, negative=(), show_default=False, help="Errors only."),
+    ] = False
+    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], group=OUTPUT, negative=(), show_default=False, help="Every candidate, and statistics per pass.")] = False  # fmt: skip
 
     def provider_name(self) -> str:
         """The full name of the execution provider."""

@@ -53,7 +53,8 @@ def dtype_named(name: str) -> np.dtype[Any]:
     except TypeError:
         import ml_dtypes
 
-        return np.dtype(getattr(ml_dtypes, name))
+        narrow: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+        return narrow
 
 
 def is_float(dtype: np.dtype[Any]) -> bool:

@@ -44,7 +44,8 @@ class Workspace:
                 continue
             except OSError as error:
                 raise UsageError(
-                    f"cannot write beside {self.target}: {error.strerror}", "name a writable place with --output"
+                    f"cannot write beside {self.target}: {error.strerror}",
+                    "name a writable place with --output",
                 ) from error
             return folder
         raise UsageError(f"too many unfinished folders beside {self.target}", f"remove {self.target.name}.partial*")

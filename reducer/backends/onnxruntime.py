@@ -47,9 +47,7 @@ def make_session(program: bytes | Path, options: Options) -> Any:
     settings.log_severity_level = 4
     settings.intra_op_num_threads = settings.inter_op_num_threads = 1
     provider = options.get("provider", "CPUExecutionProvider")
-    return ort.InferenceSession(
-        program if isinstance(program, bytes) else str(program), settings, providers=[provider]
-    )
+    return ort.InferenceSession(program if isinstance(program, bytes) else str(program), settings, providers=[provider])
 
 
 def _is_narrow(value: Any) -> bool:

@@ -17,7 +17,7 @@ from reducer.programs.base import Program
 P = TypeVar("P", bound=Program)
 
 
-class OutOfBudget(Exception):  # noqa: N818 - a signal between engine parts, not an error
+class OutOfBudget(Exception):
     """The calls or seconds that the user allowed are used up; the best so far stands."""
 
 
@@ -87,10 +87,18 @@ class Problem(Generic[P]):
         verdict = judgement.verdict.value
         self._tell(
             Judged(
-                self.calls, self.phase, candidate.size()[0], verdict, judgement.signature, spent, False,
-                judgement.reason, key, candidate,
+                self.calls,
+                self.phase,
+                candidate.size()[0],
+                verdict,
+                judgement.signature,
+                spent,
+                False,
+                judgement.reason,
+                key,
+                candidate,
             )
-        )  # fmt: skip
+        )
         return judgement
 
     def known(self, candidate: P) -> Judgement | None:

@@ -30,7 +30,8 @@ def read_given(path: Path, names: Sequence[str], kind: str) -> dict[str, Value]:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise UsageError(
-            f"{path} is not an .npz file of plain arrays: {error}", "write it with numpy.savez(FILE, name=array, ...)"
+            f"{path} is not an .npz file of plain arrays: {error}",
+            "write it with numpy.savez(FILE, name=array, ...)",
         ) from error
 
 
@@ -116,7 +117,9 @@ def _fit_tensor(name: str, value: Value, tensor: onnx.TypeProto.Tensor, dims: Ma
 
 def _fit_shape(name: str, shape: tuple[int, ...], tensor: onnx.TypeProto.Tensor, dims: Mapping[str, int]) -> None:
     declared = [d.dim_value if d.HasField("dim_value") else (d.dim_param or "?") for d in tensor.shape.dim]
-    fits = len(declared) == len(shape) and all(not isinstance(d, int) or d == s for d, s in zip(declared, shape, strict=True))
+    fits = len(declared) == len(shape) and all(
+        not isinstance(d, int) or d == s for d, s in zip(declared, shape, strict=True)
+    )
     if not fits:
         raise UsageError(f"input {name!r} takes shape {declared}, got {list(shape)}")
     for d, s in zip(declared, shape, strict=True):
@@ -159,7 +162,10 @@ def parse_shapes(source: OnnxSource, settings: Sequence[str]) -> dict[str, tuple
         if not equals or not name:
             raise UsageError(f"--input-shape takes NAME=1,3,224,224, not {item!r}")
         if name not in source.inputs:
-            raise UsageError(f"--input-shape: the model has no input {name!r}", f"its inputs are: {', '.join(source.inputs)}")
+            raise UsageError(
+                f"--input-shape: the model has no input {name!r}",
+                f"its inputs are: {', '.join(source.inputs)}",
+            )
         tensor = read_type(source.inputs[name]).tensor_type
         if tensor.HasField("shape"):
             _fit_shape(name, shape, tensor, {})

@@ -117,10 +117,18 @@ def _records(
         steady = _deterministic(node, opsets) and all(functions[key].deterministic for key in calls)
         records.append(
             NodeRecord(
-                ref, node.name, tuple(node.input), captures, tuple(node.output),
-                encoded, bare, tuple(body), calls, steady,
+                ref,
+                node.name,
+                tuple(node.input),
+                captures,
+                tuple(node.output),
+                encoded,
+                bare,
+                tuple(body),
+                calls,
+                steady,
             )
-        )  # fmt: skip
+        )
     return tuple(records)
 
 
@@ -180,12 +188,6 @@ def _weights(graph: onnx.GraphProto, externals: ExternalWeights) -> dict[str, tu
 
 def _header(model: onnx.ModelProto) -> bytes:
     rest = onnx.ModelProto()
-    rest.CopyFrom(_without_graph(model))
-    return rest.SerializeToString()
-
-
-def _without_graph(model: onnx.ModelProto) -> onnx.ModelProto:
-    rest = onnx.ModelProto()
     for descriptor, value in model.ListFields():
         name = descriptor.name
         if name in ("graph", "functions"):
@@ -196,27 +198,25 @@ def _without_graph(model: onnx.ModelProto) -> onnx.ModelProto:
             getattr(rest, name).CopyFrom(value)
         else:
             setattr(rest, name, value)
-    return rest
+    return bytes(rest.SerializeToString())
 
 
 def _bare_header(model: onnx.ModelProto) -> bytes:
     bare = onnx.ModelProto(ir_version=model.ir_version)
     bare.opset_import.extend(model.opset_import)
-    return bare.SerializeToString()
+    return bytes(bare.SerializeToString())
 
 
 def _graph_rest(graph: onnx.GraphProto) -> bytes:
     rest = onnx.GraphProto(name=graph.name, doc_string=graph.doc_string)
     rest.metadata_props.extend(graph.metadata_props)
     rest.quantization_annotation.extend(graph.quantization_annotation)
-    return rest.SerializeToString()
+    return bytes(rest.SerializeToString())
 
 
 def count_nodes(model: onnx.ModelProto) -> int:
     """All nodes: those of the graph, of subgraph bodies, and of each local function once."""
-    return sum(1 for _ in walk(model.graph.node)) + sum(
-        1 for function in model.functions for _ in walk(function.node)
-    )
+    return sum(1 for _ in walk(model.graph.node)) + sum(1 for function in model.functions for _ in walk(function.node))
 
 
 def model_folder(path: Path) -> Path:

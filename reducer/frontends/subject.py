@@ -64,7 +64,9 @@ def load_subject(path: Path, options: InputOptions, host: Host, *, by_command: b
     spill = host.folder / "weights"
     spill.mkdir(exist_ok=True)
     source = load_source(model, model_folder(path), spill)
-    size += sum(w.nbytes for records in source.weights.values() for w in records if w.spilled and _outside(w.name, model))
+    size += sum(
+        w.nbytes for records in source.weights.values() for w in records if w.spilled and _outside(w.name, model)
+    )
     store = host.folder / "feeds.bin"
     dims = given.parse_dims(options.dims)
     book = FeedBook(store, options.seed, dims)
@@ -84,11 +86,17 @@ def load_subject(path: Path, options: InputOptions, host: Host, *, by_command: b
             raise UsageError(f"the model has no output {unknown[0]!r}", f"its outputs are: {', '.join(source.outputs)}")
         expected = append_values(store, wanted)
     return Subject(
-        path=path, program=OnnxProgram.of(source, Policy(by_command)), feeds=book, nodes=nodes, size=size,
-        sha256=digest, producer=f"{model.producer_name} {model.producer_version}".strip(),
+        path=path,
+        program=OnnxProgram.of(source, Policy(by_command)),
+        feeds=book,
+        nodes=nodes,
+        size=size,
+        sha256=digest,
+        producer=f"{model.producer_name} {model.producer_version}".strip(),
         opsets={"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import},
-        own_inputs=options.inputs is not None, expected=expected,
-    )  # fmt: skip
+        own_inputs=options.inputs is not None,
+        expected=expected,
+    )
 
 
 def _read(path: Path, host: Host) -> onnx.ModelProto:

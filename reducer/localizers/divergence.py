@@ -18,7 +18,9 @@ from reducer.worker.protocol import RETURNED
 DIVERGENCE = "reducer.worker.knowledge:first_divergence"
 
 
-def diverging_nodes(prober: Prober, program: OnnxProgram, dispute: Dispute, seconds: float) -> list[tuple[NodeId, dict[str, Any]]]:
+def diverging_nodes(
+    prober: Prober, program: OnnxProgram, dispute: Dispute, seconds: float
+) -> list[tuple[NodeId, dict[str, Any]]]:
     """Producers of the tensors that differ although everything before agrees; shown outputs block fusions, so an
     empty list says nothing about the optimizer. Each comes with the difference found."""
     if dispute.b is None:

@@ -98,7 +98,7 @@ def bound_types(program: OnnxProgram, record: NodeRecord, op_type: str, domain: 
 
 
 def type_string(program: OnnxProgram, name: str) -> str | None:
-    """"tensor(float)" and the like; None when the type is unknown or no tensor."""
+    """ "tensor(float)" and the like; None when the type is unknown or no tensor."""
     wire = program.type_of(name)
     elem = read_type(wire).tensor_type.elem_type if wire else 0
     if not elem:
@@ -107,7 +107,7 @@ def type_string(program: OnnxProgram, name: str) -> str | None:
 
 
 def missing_kernel(table: dict[str, Any], bound: Bound | None, op_type: str, provider: str) -> str:
-    """"no CPU kernel for Max(13) with T=int16; kernels exist for float, double, ..."; "" when one exists."""
+    """ "no CPU kernel for Max(13) with T=int16; kernels exist for float, double, ..."; "" when one exists."""
     short = provider.removesuffix("ExecutionProvider")
     kernels = [k for k in table["kernels"] if k["provider"] == provider]
     since = bound.since if bound else 0

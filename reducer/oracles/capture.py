@@ -37,6 +37,8 @@ class Capture:
     def __init__(self, prober: Prober, store: Path, limits: Limits) -> None:
         self.prober, self.store, self.limits = prober, store, limits
         self.runs = 0
+        # Nodes that the runtime does not run even alone: free suspects.
+        self.refused: list[NodeId] = []
         self._end = 0.0
 
     # --- types -----------------------------------------------------------------------------------------------
@@ -88,6 +90,8 @@ class Capture:
         if seen is not None and seen.outcome == PASSED:
             return source.learn(values=seen.outputs)
         if len(nodes) == 1:
+            if seen is not None:
+                self.refused.append(nodes[0])
             if seen is not None and seen.outcome == HUNG:
                 return source
             seen = self._attempt(program, nodes, _EVALUATOR)

@@ -125,9 +125,14 @@ class CommandOracle:
         start = time.perf_counter()
         try:
             process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                start_new_session=True, text=True, errors="replace",
-            )  # fmt: skip
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                text=True,
+                errors="replace",
+            )
         except OSError as error:
             raise UsageError(f"--check cannot be started: {argv[0]}: {error.strerror}") from error
         try:

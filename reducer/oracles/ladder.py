@@ -78,8 +78,12 @@ def climb(prober: Prober, program: OnnxProgram, plan: Plan, limits: Limits) -> L
     while waiting:
         gated = tuple(probe for probe in waiting if probe.backend == REFERENCE and len(waiting) > 1)
         order = Order(
-            tuple(waiting), True, ladder.skipped_random, plan.expected, gated=gated,
-        )  # fmt: skip
+            tuple(waiting),
+            True,
+            ladder.skipped_random,
+            plan.expected,
+            gated=gated,
+        )
         observations, comparison = prober.climb(program, order, limits.full)
         ladder.observations += observations
         if len(observations) == len(waiting) or observations[-1].outcome in _VIOLENT:

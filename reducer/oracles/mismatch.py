@@ -69,13 +69,9 @@ class MismatchOracle:
             return Judgement(Verdict.UNRESOLVED, signature.id, reason="the difference is near the tolerance")
         return Judgement(Verdict.INTERESTING, signature.id)
 
-    def difference(
-        self, program: OnnxProgram, seconds: float, *, fresh: bool = False
-    ) -> Difference | Judgement | None:
+    def difference(self, program: OnnxProgram, seconds: float, *, fresh: bool = False) -> Difference | Judgement | None:
         """How the two sides differ on this program, None when they agree, a Judgement when one did not run."""
-        order = Order(
-            self.dispute.probes, True, random_outputs(program), self.dispute.expected, stop_early=True
-        )
+        order = Order(self.dispute.probes, True, random_outputs(program), self.dispute.expected, stop_early=True)
         try:
             observations, comparison = self.prober.climb(program, order, seconds, fresh=fresh)
         except EditConflict as conflict:

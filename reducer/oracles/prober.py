@@ -12,7 +12,18 @@ from typing import Any
 
 from reducer.errors import ToolFault
 from reducer.feeds import FeedBook
-from reducer.observation import DIED, FAILED, FAULT, HUNG, OUT_OF_MEMORY, PASSED, Comparison, Difference, Observation, Probe
+from reducer.observation import (
+    DIED,
+    FAILED,
+    FAULT,
+    HUNG,
+    OUT_OF_MEMORY,
+    PASSED,
+    Comparison,
+    Difference,
+    Observation,
+    Probe,
+)
 from reducer.programs.onnx import OnnxProgram
 from reducer.testcase import NARROW_TOLERANCE, Tolerance
 from reducer.values import ValueRef
@@ -21,7 +32,12 @@ from reducer.worker.host import Host
 from reducer.worker.protocol import EXPECTED, Answer, Call
 
 CLIMB = "reducer.worker.tasks:climb"
-_OUTCOMES = {protocol.TIMED_OUT: HUNG, protocol.DIED: DIED, protocol.OUT_OF_MEMORY: OUT_OF_MEMORY, protocol.FAULT: FAULT}
+_OUTCOMES = {
+    protocol.TIMED_OUT: HUNG,
+    protocol.DIED: DIED,
+    protocol.OUT_OF_MEMORY: OUT_OF_MEMORY,
+    protocol.FAULT: FAULT,
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +94,13 @@ class Prober:
         return {name: ref.to_wire() for name, ref in self.feeds.feeds_of(program).items()}
 
     def call_with_model(
-        self, program: OnnxProgram, task: str, arguments: dict[str, Any], seconds: float, *, fresh: bool = False
+        self,
+        program: OnnxProgram,
+        task: str,
+        arguments: dict[str, Any],
+        seconds: float,
+        *,
+        fresh: bool = False,
     ) -> Answer:
         """Run any task on a program; a program with spilled weights travels as a file beside them."""
         raw, folder = program.model_bytes(), program.folder
@@ -110,9 +132,13 @@ class Prober:
         reached = int(index or 0)
         passed = [Observation(p, "run" if p.run else "load", PASSED) for p in order.probes[:reached]]
         last = Observation(
-            order.probes[reached], stage or "load", _OUTCOMES[answer.outcome],
-            message=answer.stderr.strip()[-1500:], signal=_signal(answer), seconds=answer.seconds,
-        )  # fmt: skip
+            order.probes[reached],
+            stage or "load",
+            _OUTCOMES[answer.outcome],
+            message=answer.stderr.strip()[-1500:],
+            signal=_signal(answer),
+            seconds=answer.seconds,
+        )
         return [*passed, last], Comparison()
 
 
@@ -125,9 +151,7 @@ def _signal(answer: Answer) -> str:
 def _observed(probe: Probe, report: dict[str, Any]) -> Observation:
     outcome = FAILED if report["error"] else PASSED
     kept = {name: ValueRef.from_wire(wire) for name, wire in report.get("kept", {}).items()}
-    return Observation(
-        probe, report["stage"], outcome, report["error"], report["message"], "", report["seconds"], kept
-    )
+    return Observation(probe, report["stage"], outcome, report["error"], report["message"], "", report["seconds"], kept)
 
 
 def _compared(probes: Sequence[Probe], pairs: list[dict[str, Any]]) -> Comparison:
@@ -142,8 +166,14 @@ def _compared(probes: Sequence[Probe], pairs: list[dict[str, Any]]) -> Compariso
         else:
             differing.append(
                 Difference(
-                    a, b, worst["kind"], worst["output"], worst["excess"],
-                    worst["abs"], worst["rel"], worst.get("detail", ""),
+                    a,
+                    b,
+                    worst["kind"],
+                    worst["output"],
+                    worst["excess"],
+                    worst["abs"],
+                    worst["rel"],
+                    worst.get("detail", ""),
                 )
-            )  # fmt: skip
+            )
     return Comparison(tuple(agreeing), tuple(differing), seen)

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-import onnx
-
 from reducer.errors import EditConflict
 from reducer.programs import wire
 from reducer.programs.base import CutMode, NodeId, NodeRef, Program, Size
@@ -105,9 +103,7 @@ class OnnxProgram(Program):
         if not keep:
             raise EditConflict("no node is left")
         patches = {i: record for i, record in self.patches.items() if i in keep}
-        return replace(
-            self, keep=keep, cuts={**self.cuts, **(cuts or {})}, patches=patches, whole=False, selected=None
-        )
+        return replace(self, keep=keep, cuts={**self.cuts, **(cuts or {})}, patches=patches, whole=False, selected=None)
 
     def with_outputs(self, names: tuple[str, ...]) -> OnnxProgram:
         """Only these of the present graph outputs."""
@@ -131,7 +127,9 @@ class OnnxProgram(Program):
         if self.whole:
             return Interface(tuple(self.source.inputs), tuple(self.source.weights), (), tuple(self.source.outputs))
         needed = dict.fromkeys(name for record in self.records for name in record.reads if name not in made)
-        inputs, weights, constants = [], [], []
+        inputs: list[str] = []
+        weights: list[str] = []
+        constants: list[str] = []
         for name in needed:
             if name in self.source.weights:
                 weights.append(name)
@@ -265,8 +263,3 @@ def _renamed(record: NodeRecord, old: str, new: str) -> NodeRecord:
     swap = tuple(new if name == old else name for name in record.inputs)
     captures = tuple(new if name == old else name for name in record.captures)
     return replace(record, inputs=swap, captures=captures, encoded=encoded, bare=bare)
-
-
-def parse(program: OnnxProgram) -> onnx.ModelProto:
-    """The program as a ModelProto, weights inside."""
-    return onnx.ModelProto.FromString(program.model_bytes(inline=True))

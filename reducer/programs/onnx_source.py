@@ -44,7 +44,8 @@ class NodeRecord:
         """A fresh NodeProto of this record."""
         graph = onnx.GraphProto()
         graph.MergeFromString(self.encoded)
-        return graph.node[0]
+        node: onnx.NodeProto = graph.node[0]
+        return node
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,9 @@ def subgraphs(node: onnx.NodeProto) -> Iterator[tuple[str, onnx.GraphProto]]:
             yield f"{attribute.name}[{index}]", graph
 
 
-def walk(nodes: Iterable[onnx.NodeProto], path: tuple[str, ...] = ()) -> Iterator[tuple[onnx.NodeProto, tuple[str, ...]]]:
+def walk(
+    nodes: Iterable[onnx.NodeProto], path: tuple[str, ...] = ()
+) -> Iterator[tuple[onnx.NodeProto, tuple[str, ...]]]:
     """All nodes below, each with the path of its body."""
     for node in nodes:
         yield node, path

@@ -30,7 +30,8 @@ def tensor_wire(name: str, ref: ValueRef) -> bytes:
     value = ref.read()
     if ref.summary[0] == _INLINE_STRING:
         flat = [str(item).encode() for item in value.ravel()]
-        return bytes(helper.make_tensor(name, TensorProto.STRING, value.shape, flat).SerializeToString())
+        strings = TensorProto(name=name, data_type=TensorProto.STRING, dims=value.shape, string_data=flat)
+        return bytes(strings.SerializeToString())
     return bytes(numpy_helper.from_array(np.asarray(value), name).SerializeToString())
 
 
@@ -58,7 +59,8 @@ def inline_weight(weight: WeightRecord) -> bytes:
 
 def read_type(type_wire: bytes) -> onnx.TypeProto:
     """A TypeProto from its bytes."""
-    return onnx.TypeProto.FromString(type_wire)
+    kind: onnx.TypeProto = onnx.TypeProto.FromString(type_wire)
+    return kind
 
 
 def dtype_name(elem_type: int) -> str:

@@ -70,12 +70,22 @@ def difference(left: Any, right: Any, tolerance: Tolerances) -> dict[str, Any]:
         return _of_containers(left, right, tolerance)
     a, b = np.asarray(left), np.asarray(right)
     if a.shape != b.shape:
-        return {**_AGREES, "kind": "shape", "excess": HOPELESS, "detail": f"{list(a.shape)} against {list(b.shape)}"}
+        return {
+            **_AGREES,
+            "kind": "shape",
+            "excess": HOPELESS,
+            "detail": f"{list(a.shape)} against {list(b.shape)}",
+        }
     if a.dtype.kind in "OUS" or b.dtype.kind in "OUS":
         same = [str(x) for x in a.ravel()] == [str(x) for x in b.ravel()]
         return _AGREES if same else {**_AGREES, "kind": "strings", "excess": HOPELESS}
     if a.dtype != b.dtype:
-        return {**_AGREES, "kind": "dtype", "excess": HOPELESS, "detail": f"{a.dtype.name} against {b.dtype.name}"}
+        return {
+            **_AGREES,
+            "kind": "dtype",
+            "excess": HOPELESS,
+            "detail": f"{a.dtype.name} against {b.dtype.name}",
+        }
     return _of_numbers(a, b, tolerance)
 
 
@@ -114,4 +124,10 @@ def _of_numbers(a: Any, b: Any, tolerance: Tolerances) -> dict[str, Any]:
     with np.errstate(all="ignore"):
         relative = float((gap / np.maximum(np.abs(y), np.finfo(np.float64).tiny)).max())
     kind = "value" if excess > 1.0 else ""
-    return {"kind": kind, "excess": excess, "abs": float(gap.max()), "rel": relative, "seen": float(gap.max())}
+    return {
+        "kind": kind,
+        "excess": excess,
+        "abs": float(gap.max()),
+        "rel": relative,
+        "seen": float(gap.max()),
+    }

@@ -24,7 +24,17 @@ from types import TracebackType
 from typing import Self
 
 from reducer.errors import ToolFault
-from reducer.worker.protocol import DIED, FAULT, OUT_OF_MEMORY, RETURNED, TIMED_OUT, Answer, Call, receive, send
+from reducer.worker.protocol import (
+    DIED,
+    FAULT,
+    OUT_OF_MEMORY,
+    RETURNED,
+    TIMED_OUT,
+    Answer,
+    Call,
+    receive,
+    send,
+)
 
 START_SECONDS = 60.0
 STDERR_TAIL = 4000
@@ -73,7 +83,9 @@ class Host:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     # --- calls -----------------------------------------------------------------------------------------------
@@ -167,8 +179,12 @@ class Host:
         log = open(self.folder / "logs" / f"{role}.log", "ab")  # noqa: SIM115 - handed to the child
         process = subprocess.Popen(
             [self.options.python, "-m", "reducer.worker.main", role, str(self._listener.address)],
-            stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment, cwd=self.folder,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            cwd=self.folder,
+        )
         log.close()
         settings = {"preload": self.options.preload, "memory": self.options.memory}
         assert process.stdin is not None

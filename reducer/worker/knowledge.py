@@ -15,7 +15,11 @@ def infer_types(context: Context, arguments: dict[str, Any], blobs: tuple[bytes,
     import onnx
 
     program = program_of(arguments, blobs)
-    model = onnx.load(program, load_external_data=False) if isinstance(program, Path) else onnx.ModelProto.FromString(program)
+    model = (
+        onnx.load(program, load_external_data=False)
+        if isinstance(program, Path)
+        else onnx.ModelProto.FromString(program)
+    )
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
     found = onnx.GraphProto()
     for values in (inferred.graph.value_info, inferred.graph.output):
@@ -31,7 +35,7 @@ def first_divergence(context: Context, arguments: dict[str, Any], blobs: tuple[b
         context.stage(f"{index}:run")
         try:
             made.append(dict(load_backend(probe["backend"]).open(program, probe["options"])(feeds)))
-        except Exception as error:  # whatever a system under test raises is what we observe
+        except Exception as error:  # noqa: BLE001 - whatever a system under test raises is what we observe
             return {"outputs": [], "error": f"{type(error).__name__}: {error}"}, ()
     table, default = arguments["compare"]["tolerances"], arguments["compare"]["default"]
     found = []
@@ -54,13 +58,25 @@ def kernel_table(context: Context, arguments: dict[str, Any], blobs: tuple[bytes
     if not hasattr(state, "get_all_opkernel_def"):
         return {"kernels": [], "known": None}, ()
     kernels = [
-        {"provider": k.provider, "since": k.version_range[0], "until": k.version_range[1], "types": k.type_constraints}
+        {
+            "provider": k.provider,
+            "since": k.version_range[0],
+            "until": k.version_range[1],
+            "types": k.type_constraints,
+        }
         for k in state.get_all_opkernel_def()
         if k.op_name == op_type and k.domain in (domain, {"": "ai.onnx"}.get(domain, domain))
     ]
     schemas = state.get_all_operator_schema() if hasattr(state, "get_all_operator_schema") else []
-    known = any(s.name == op_type and s.domain in (domain, "ai.onnx" if not domain else domain) for s in schemas)
+    known = any(s.name == op_type and s.domain in (domain, domain or "ai.onnx") for s in schemas)
     return {"kernels": kernels, "known": known if schemas else None}, ()
+
+
+def providers(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
+    """The execution providers of this onnxruntime."""
+    import onnxruntime
+
+    return {"providers": list(onnxruntime.get_available_providers())}, ()
 
 
 def model_text(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
@@ -74,7 +90,7 @@ def model_text(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, 
     try:
         again = onnx.parser.parse_model(text)
         same = _plain(again) == _plain(model)
-    except Exception:  # the parser's own error type: whatever it is, the text is no faithful form
+    except Exception:  # noqa: BLE001 - the parser's own error type: whatever it is, the text is no faithful form
         same = False
     return {"text": text, "same": same}, ()
 
@@ -85,7 +101,7 @@ def parse_text(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, 
 
     try:
         model = onnx.parser.parse_model(blobs[0].decode())
-    except Exception as error:  # as above
+    except Exception as error:  # noqa: BLE001 - as above
         return {"error": str(error).strip().splitlines()[-1][:300] or type(error).__name__}, ()
     return {}, (model.SerializeToString(),)
 

@@ -49,7 +49,7 @@ def main(argv: list[str]) -> int:
 def _connect(address: str, key: bytes) -> Connection:
     connection = Client(address, authkey=key)
     send(connection, {"hello": os.getpid()})
-    return connection  # type: ignore[return-value]
+    return connection
 
 
 def _harden(settings: dict[str, Any], *, group: bool) -> None:
@@ -106,7 +106,7 @@ def _forked(address: str, key: bytes, settings: dict[str, Any]) -> int:
         _serve(_connect(address, key))
     except (EOFError, OSError):
         return 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - a forked child must never return into the zygote
         traceback.print_exc()
         return 70
     return 0
@@ -135,7 +135,7 @@ def _serve(connection: Connection) -> None:
             send(connection, {"value": value}, out)
         except MemoryError:
             send(connection, {"memory": True})
-        except Exception:  # a fault of the task itself is reported, never mistaken for a finding
+        except Exception:  # noqa: BLE001 - a fault of the task itself is reported, never mistaken for a finding
             send(connection, {"fault": traceback.format_exc()})
 
 

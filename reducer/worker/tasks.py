@@ -38,8 +38,9 @@ def read_feeds(wires: dict[str, list[Any]]) -> dict[str, Any]:
 def climb(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
     """Open, and run when asked, each probe in turn; then compare those that ran, pair by pair.
 
-    arguments: probes [{backend, options, run, gated}] (a gated one only runs when all before it passed), feeds, compare {rtol, atol, skip} or None, keep (a store path
-    for the outputs of each probe) or None. Reply: probes [{stage, error, message, seconds, outputs}], pairs.
+    arguments: probes [{backend, options, run, gated}] (a gated one only runs when all before it passed), feeds,
+    compare {tolerances, default, skip} or None, expected, stop_early, and keep: a store path for the outputs of
+    each probe or None. Reply: probes [{stage, error, message, seconds, kept}], pairs.
     """
     program = program_of(arguments, blobs)
     feeds = read_feeds(arguments.get("feeds") or {})
@@ -81,7 +82,7 @@ def _one(
             made = dict(run(feeds))
     except MemoryError:
         raise
-    except Exception as error:  # whatever a system under test raises is what we observe
+    except Exception as error:  # noqa: BLE001 - whatever a system under test raises is what we observe
         report.update(error=type(error).__name__, message=str(error) or repr(error))
     report.update(stage=stage, seconds=time.perf_counter() - start)
     return report, made

@@ -1,0 +1,157 @@
+"""argv -> Settings -> session -> exit code. Exit codes: 0 reduced, 1 nothing to reduce, 2 usage, 3 a fault of
+onnx-reduce, 130 interrupted with the best saved."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from reducer import __version__
+from reducer.errors import OnnxReduceError, UsageError
+from reducer.settings import Settings
+
+REDUCED, NOTHING, USAGE, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
+
+EXAMPLES = """Examples:
+
+  onnx-reduce bad.onnx
+
+  onnx-reduce bad.onnx --inputs inputs.npz --output small
+
+  onnx-reduce bad.onnx --expected right.npz --rtol 1e-2
+
+  onnx-reduce bad.onnx --stage compare --reference onnxruntime-noopt
+
+  onnx-reduce bad.onnx --fail-regex "Could not find" --check python check.py {}
+
+Exit codes: 0 reduced, 1 nothing fails, 2 wrong usage, 3 a fault of onnx-reduce, 130 interrupted (best saved).
+"""
+
+app = App(
+    name="onnx-reduce",
+    version=__version__,
+    help="Shrink a failing ONNX model to the nodes that matter, name the suspect, and draft the issue.",
+    help_epilogue=EXAMPLES,
+)
+
+
+@app.default
+def reduce_model(
+    model: Annotated[Path, Parameter(help="The ONNX model that fails (.onnx, or text: .onnxtxt).")],
+    /,
+    *,
+    settings: Settings = Settings(),  # noqa: B008 - frozen, and cyclopts reads the defaults from it
+) -> int:
+    """Reduce one model."""
+    _consistent(settings)
+    from reducer.progress import JsonProgress, make_progress
+    from reducer.session import Session
+
+    progress = make_progress(as_json=settings.json, quiet=settings.quiet, verbose=settings.verbose)
+    try:
+        with Session(settings, model, progress, progress.say) as session:
+            try:
+                finding = session.run()
+                if finding.status == "not_reproduced":
+                    code, folder = NOTHING, None
+                else:
+                    from reducer.delivery import deliver
+
+                    assert session.workspace is not None
+                    progress.say("running the repro script in fresh processes")
+                    finding = deliver(finding, session.workspace)
+                    code, folder = REDUCED, session.workspace.target
+            finally:
+                session.abandon()
+    finally:
+        progress.close()
+    if finding.status == "interrupted":
+        code = INTERRUPTED
+    if isinstance(progress, JsonProgress):
+        progress.emit(
+            {"event": "finding", "exit_code": code, "output": str(folder or ""), "finding": finding.to_json()}
+        )
+    elif not settings.quiet:
+        _show(finding, folder)
+    return code
+
+
+def _show(finding: Any, folder: Path | None) -> None:
+    import reporters.terminal as terminal
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    if folder is None:
+        terminal.print_ladder(finding, console)
+    else:
+        terminal.print_summary(finding, console, folder)
+
+
+def _consistent(settings: Settings) -> None:
+    """Raise UsageError for options that contradict each other."""
+    if settings.check and settings.stage:
+        raise UsageError("--check and --stage exclude each other", "a check decides by itself what fails: drop --stage")
+    if not settings.check and (settings.fail_regex or settings.fail_code or settings.ignore_fail_code):
+        raise UsageError("--fail-regex, --fail-code and --ignore-fail-code belong to --check", "add --check CMD...")
+    for name, value in (("--timeout", settings.timeout), ("--budget-seconds", settings.budget_seconds)):
+        if value is not None and value <= 0:
+            raise UsageError(f"{name} takes a positive number of seconds, not {value:g}")
+    if settings.jobs < 1:
+        raise UsageError(f"--jobs takes 1 or more, not {settings.jobs}")
+
+
+def _split_check(argv: Sequence[str]) -> tuple[list[str], tuple[str, ...] | None]:
+    """The options, and the command after --check: all that follows, or one quoted string."""
+    for position, word in enumerate(argv):
+        if word == "--check":
+            command = tuple(argv[position + 1 :])
+            return list(argv[:position]), tuple(shlex.split(command[0])) if len(command) == 1 else command
+        if word.startswith("--check="):
+            return [*argv[:position], *argv[position + 1 :]], tuple(shlex.split(word.removeprefix("--check=")))
+    return list(argv), None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code and never raises for what the user or the model did."""
+    own, check = _split_check(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        if check is not None and not check:
+            raise UsageError("--check needs a command", "for example --check python check.py {}")
+        command, bound, _ = app.parse_args(own, exit_on_error=False, print_error=False)
+        if check is not None and "settings" in bound.arguments:
+            bound.arguments["settings"] = replace(bound.arguments["settings"], check=check)
+        elif check is not None and command is reduce_model:
+            bound.arguments["settings"] = Settings(check=check)
+        return int(command(*bound.args, **bound.kwargs) or 0)
+    except CycloptsError as error:
+        return _complain(str(error).strip(), "onnx-reduce --help lists all options", USAGE)
+    except UsageError as error:
+        return _complain(str(error), error.hint, USAGE)
+    except OnnxReduceError as error:
+        return _complain(str(error), "", FAULT)
+    except KeyboardInterrupt:
+        return _complain("interrupted before anything could be reduced", "", INTERRUPTED)
+    except Exception:  # noqa: BLE001 - the last resort: say so and keep the exit code
+        traceback.print_exc()
+        return _complain("this is a fault of onnx-reduce", "please report it with the lines above", FAULT)
+
+
+def _complain(message: str, hint: str, code: int) -> int:
+    sys.stderr.write(f"onnx-reduce: error: {message}\n")
+    if hint:
+        sys.stderr.write(f"  {hint}\n")
+    return code
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())

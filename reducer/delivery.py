@@ -1,0 +1,97 @@
+"""From a finding to a folder: render, run the repro script in fresh processes, write, put in place.
+
+With cli.py the only part of `reducer` that imports reporters (step 11 of the data path).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from reporters.base import Document, Reporter
+
+from reducer import registry
+from reducer.finding import Artifact, Finding
+from reducer.workspace import Workspace
+
+TIMES = 3
+START_SECONDS = 60.0
+SCRIPT = "repro_script"
+FAILS = 1
+
+
+def deliver(finding: Finding, workspace: Workspace) -> Finding:
+    """Write every artifact into the staging folder and commit it; the finding then names what was written."""
+    finding = _with_script(finding, workspace)
+    rendered = [d for reporter in _reporters() for d in reporter.render(finding) if d.kind != SCRIPT]
+    named = {artifact.path for artifact in finding.artifacts}
+    extra = tuple(Artifact(d.kind, d.path) for d in rendered if d.path not in named)
+    finding = replace(finding, artifacts=(*finding.artifacts, *extra))
+    # Once more: finding.json names all artifacts, itself included.
+    for document in (d for reporter in _reporters() for d in reporter.render(finding) if d.kind != SCRIPT):
+        workspace.write(document.path, document.text)
+    workspace.commit()
+    return finding
+
+
+def _reporters() -> list[Reporter]:
+    return [kind() for kind in registry.discover("reporters", Reporter, "onnx_reduce.reporters")]  # type: ignore[type-abstract]
+
+
+def _with_script(finding: Finding, workspace: Workspace) -> Finding:
+    """Write the repro script in the first form that reproduces: model inside, else the file beside it."""
+    repro = finding.reproduction
+    if repro is None:
+        return finding
+    forms = [repro] if repro.model_text is None else [repro, replace(repro, model_text=None)]
+    best: tuple[int, Finding, Document] | None = None
+    for form in forms:
+        candidate = replace(finding, reproduction=form)
+        document = next((d for r in _reporters() for d in r.render(candidate) if d.kind == SCRIPT), None)
+        if document is None:
+            return finding
+        path = workspace.write(document.path, document.text)
+        shown = _showing(path, form.timeout_seconds)
+        if best is None or shown > best[0]:
+            best = (shown, candidate, document)
+        if shown == TIMES:
+            break
+    if best is None:
+        return finding
+    shown, chosen, document = best
+    workspace.write(document.path, document.text)
+    script = Artifact(SCRIPT, document.path, f"{shown}/{TIMES}")
+    return replace(chosen, artifacts=(*chosen.artifacts, script))
+
+
+def _showing(script: Path, seconds: float) -> int:
+    """In how many fresh interpreters, started in an empty folder, the script says that the bug is there."""
+
+    def once(_: int) -> bool:
+        with tempfile.TemporaryDirectory(prefix="onnx-reduce-repro-") as empty:
+            try:
+                ended = subprocess.run(
+                    [sys.executable, str(script.resolve())],
+                    cwd=empty,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    timeout=seconds + START_SECONDS,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                return False
+            return ended.returncode == FAILS
+
+    with ThreadPoolExecutor(TIMES) as pool:
+        return sum(pool.map(once, range(TIMES)))
+
+
+def left_behind(workspace: Workspace) -> Iterable[str]:
+    """Names in the staging folder of a run that did not end."""
+    return sorted(path.name for path in workspace.folder.iterdir())
