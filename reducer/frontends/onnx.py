@@ -105,12 +105,9 @@ def _records(
         if not node.name or used[node.name] > 1:
             node.name = _fresh(f"{node.op_type}_{index}", taken)
         for inner, path in walk([node]):
-            if inner is node:
-                continue
-            body.append(NodeRef(index, qualified(inner.domain, inner.op_type), inner.name, path))
-            if not inner.name or used[inner.name] > 1:
-                inner.name = _fresh(f"{inner.op_type}_{index}_{len(body)}", taken)
-        ref = NodeRef(index, qualified(node.domain, node.op_type), source_name)
+            if inner is not node:
+                body.append(_body_ref(index, inner, path, (used, taken, len(body))))
+        ref = NodeRef(index, qualified(node.domain, node.op_type), source_name, (), node.name)
         encoded, bare = encode_node(node)
         captures = captured_names(node)
         calls = frozenset((n.domain, n.op_type) for n, _ in walk([node]) if (n.domain, n.op_type) in functions)
@@ -132,6 +129,16 @@ def _records(
     return tuple(records)
 
 
+def _body_ref(
+    index: int, node: onnx.NodeProto, path: tuple[str, ...], names: tuple[Counter[str], set[str], int]
+) -> NodeRef:
+    used, taken, position = names
+    source_name = node.name
+    if not source_name or used[source_name] > 1:
+        node.name = _fresh(f"{node.op_type}_{index}_{position}", taken)
+    return NodeRef(index, qualified(node.domain, node.op_type), source_name, path, node.name)
+
+
 def _fresh(wanted: str, taken: set[str]) -> str:
     name, count = wanted, 1
     while name in taken:
@@ -145,9 +152,11 @@ def _function(function: onnx.FunctionProto, known: set[FunctionKey]) -> Function
     refs, calls, steady = [], set(), True
     versions = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in function.opset_import}
     for index, (node, path) in enumerate(walk(function.node)):
-        refs.append(NodeRef(-1, qualified(node.domain, node.op_type), node.name, (function.name, *path)))
+        source_name = node.name
         if not node.name:
             node.name = _fresh(f"{node.op_type}_{index}_in_{function.name}", taken)
+        op_type = qualified(node.domain, node.op_type)
+        refs.append(NodeRef(-1, op_type, source_name, (function.name, *path), node.name))
         steady = steady and _steady_op(node, versions)
         if (node.domain, node.op_type) in known:
             calls.add((node.domain, node.op_type))

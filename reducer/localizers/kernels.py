@@ -32,6 +32,8 @@ class KernelLocalizer(Localizer):
         if seen is None or seen.stage not in ("load", "check", "shape_inference"):
             return
         for record in evidence.reduced.records[:MOST_NODES]:
+            if record.calls:
+                continue  # a model-local function needs no kernel of its own
             domain, _, op_type = record.ref.op_type.rpartition(".")
             version = evidence.opsets.get(domain, 0)
             bound = bound_types(evidence.reduced, record, op_type, domain, version)

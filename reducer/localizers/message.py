@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from reducer.finding import Suspect
 from reducer.localizers.base import Evidence, Localizer, called
-from reducer.localizing import nodes_named, nodes_of_tensors, nodes_of_types
+from reducer.localizing import inner_nodes, nodes_named, nodes_of_tensors, nodes_of_types
 from reducer.observation import plain
 
 
@@ -30,6 +30,7 @@ class MessageLocalizer(Localizer):
         quoted = plain(message)
         for node in dict.fromkeys(named):
             record = program.record(node)
-            inner = [ref for ref in record.body if ref.op_type in message]
+            inside = inner_nodes(program, record)
+            inner = [ref for ref in inside if ref.name in message] or [r for r in inside if r.op_type in message]
             for ref in [*inner[:1], record.ref]:
-                yield Suspect("op", ref.op_type, f"{how}: {quoted}", called(ref, record.name), evidence.project)
+                yield Suspect("op", ref.op_type, f"{how}: {quoted}", called(ref, ref.name), evidence.project)

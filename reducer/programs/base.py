@@ -21,7 +21,9 @@ class CutMode(Enum):
 
 @dataclass(frozen=True)
 class NodeRef:
-    """One node: its id, op type (domain in front unless default), name in the source, and where it lies.
+    """One node: its id, op type (domain in front unless default), names, and where it lies.
+
+    `source_name` is its name in the source, maybe empty or shared; `name` is the unique one that it runs under.
 
     `path` is empty at the top level, else the ids and attribute or function names that lead to its body.
     """
@@ -30,6 +32,7 @@ class NodeRef:
     op_type: str
     source_name: str
     path: tuple[str, ...] = ()
+    name: str = ""
 
 
 class Program(ABC):

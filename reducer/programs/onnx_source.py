@@ -113,7 +113,8 @@ class OnnxSource:
         found = {*self.inputs, *self.outputs, *self.weights, *self.producers, *self.consumers}
         for record in self.nodes:
             found.add(record.name)
-            found.update(ref.source_name for ref in record.body)
+            found.update(ref.name for ref in record.body)
+        found.update(ref.name for function in self.functions.values() for ref in function.body)
         return frozenset(found - {""})
 
     def op_types(self) -> frozenset[str]:
