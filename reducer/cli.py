@@ -85,8 +85,9 @@ def reduce_model(
 
 
 def _show(finding: Any, folder: Path | None) -> None:
-    import reporters.terminal as terminal
     from rich.console import Console
+
+    import reporters.terminal as terminal
 
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     if folder is None:

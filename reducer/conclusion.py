@@ -140,6 +140,14 @@ def environment(prober: Prober) -> dict[str, Any]:
     return {**facts, **{name: version for name, version in found.items() if version}}
 
 
+def _os_version() -> str:
+    """The distribution's name, or what the platform calls itself; no host name in either."""
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    except OSError:
+        return f"{platform.system()} {platform.release()}"
+
+
 def rungs(ladder: Ladder, facts: Mapping[str, Any]) -> tuple[Rung, ...]:
     """The ladder as the finding tells it; a runtime that ran has passed its load rung too."""
     told: list[Rung] = []

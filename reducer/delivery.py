@@ -13,11 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from reporters.base import Document, Reporter
-
 from reducer import registry
 from reducer.finding import Artifact, Finding
 from reducer.workspace import Workspace
+from reporters.base import Document, Reporter
 
 TIMES = 3
 START_SECONDS = 60.0

@@ -105,6 +105,7 @@ def reproduction(
             fail_regex=check.fail_regex,
             expected_text="exit code 0",
             actual_text=oracle.target.kind if oracle.target else "",
+            error_class=oracle.target.kind if oracle.target else "",
         )
     if isinstance(oracle, MismatchOracle):
         return shown, _of_mismatch(base, oracle, facts)

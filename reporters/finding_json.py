@@ -1,0 +1,32 @@
+"""finding.json: the finding for other programs, as docs/finding.schema.json describes it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any, ClassVar
+
+from reducer.finding import Finding
+from reporters.base import Document, Reporter
+
+
+class FindingJson(Reporter):
+    """ASCII JSON; numbers that JSON cannot hold become null."""
+
+    name: ClassVar[str] = "finding.json"
+
+    def render(self, finding: Finding) -> Sequence[Document]:
+        text = json.dumps(_plain(finding.to_json()), indent=2, allow_nan=False)
+        return [Document("other", "finding.json", text + "\n")]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, PurePath) else value

@@ -1,0 +1,92 @@
+"""The terminal at the end: one screen with the result, or the ladder of a model that does not fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from reducer.finding import Finding
+from reporters.rendering import one_line, size_text
+
+GRAPH_LINES = 14
+SUSPECTS = 3
+_COLOURS = {"passed": "green", "failed": "red", "died": "red", "hung": "red", "differs": "red", "skipped": "dim"}
+
+
+def print_summary(finding: Finding, console: Console, folder: Path) -> None:
+    """Before and after, the graph, the suspects, where the files are, and what to type next."""
+    failure, reduced = finding.failure, finding.reduced
+    assert failure is not None
+    assert reduced is not None
+    _row(console, "result", _headline(finding), "bold green" if finding.status == "reduced" else "bold yellow")
+    _row(console, "size", f"{size_text(finding.source.bytes)} -> {size_text(reduced.bytes)}")
+    _row(console, "fails", f"{failure.stage}: {failure.symptom} ({failure.signature.kind}) in {failure.backend}")
+    _row(console, "", one_line(failure.message, 200))
+    for number, suspect in enumerate(finding.suspects[:SUSPECTS]):
+        node = f" [{suspect.node}]" if suspect.node else ""
+        _row(console, "suspect" if number == 0 else "", f"{suspect.name}{node}: {one_line(suspect.evidence, 170)}")
+    if reduced.text:
+        _graph(console, reduced.text)
+    _proofs(finding, console)
+    for other in finding.search.also_found:
+        _row(console, "also found", f"{one_line(str(other['detail']), 120)} ({other['path']})", "yellow")
+    files = ", ".join(artifact.path for artifact in finding.artifacts if artifact.kind != "trace")
+    _row(console, "files", f"{folder}/: {files}")
+    _row(console, "next", f"python {folder / 'repro.py'}", "bold cyan")
+
+
+def _headline(finding: Finding) -> str:
+    reduced = finding.reduced
+    assert reduced is not None
+    search = finding.search
+    minimal = ", no single node can be dropped" if reduced.one_minimal else ""
+    return (
+        f"{finding.status}: {finding.source.nodes} -> {reduced.nodes} nodes in {search.oracle_calls} calls, "
+        f"{search.seconds:.2f} s{minimal}"
+    )
+
+
+def _proofs(finding: Finding, console: Console) -> None:
+    reduced = finding.reduced
+    assert reduced is not None
+    script = next((a for a in finding.artifacts if a.kind == "repro_script"), None)
+    proof = f"the saved model fails in {reduced.reproduced} fresh processes"
+    if script is not None:
+        proof += f", repro.py in {script.verified}"
+    _row(console, "proof", proof)
+
+
+def _graph(console: Console, text: str) -> None:
+    start = text.find(">\n")
+    lines = text[start + 2 :].rstrip().splitlines() if start >= 0 else text.rstrip().splitlines()
+    shown = lines[:GRAPH_LINES] + (["   ..."] if len(lines) > GRAPH_LINES else [])
+    for number, line in enumerate(shown):
+        _row(console, "graph" if number == 0 else "", line if len(line) < 200 else line[:197] + "...", "dim")
+
+
+def _row(console: Console, label: str, text: str, style: str = "") -> None:
+    """A labelled line; Text keeps the user's brackets from being read as markup."""
+    console.print(Text.assemble((f"{label:<11}", "bold"), (text, style)))
+
+
+def print_ladder(finding: Finding, console: Console) -> None:
+    """The table of rungs of a model on which nothing failed."""
+    console.print(Text("nothing to reduce: the model does not fail", style="bold"))
+    if not finding.ladder:
+        console.print(Text("the check command accepts the original model"))
+        return
+    if not console.is_terminal:
+        for rung in finding.ladder:
+            console.print(
+                Text(f"{rung.stage:<16} {rung.outcome:<8} {rung.backend}  {one_line(rung.message or '', 120)}")
+            )
+        return
+    table = Table("stage", "backend", "outcome", "message", "seconds")
+    for rung in finding.ladder:
+        seconds = f"{rung.seconds:.3f}" if rung.seconds is not None else ""
+        outcome = Text(rung.outcome, style=_COLOURS.get(rung.outcome, ""))
+        table.add_row(rung.stage, Text(rung.backend), outcome, Text(one_line(rung.message or "", 120)), seconds)
+    console.print(table)

@@ -1,0 +1,21 @@
+"""Fixtures: one warm host for the whole run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reducer.worker.host import Host, HostOptions
+
+ROOT = Path(__file__).resolve().parents[1]
+# The worker must find the fakes.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+
+
+@pytest.fixture(scope="session")
+def host() -> Iterator[Host]:
+    with Host(HostOptions(preload=("numpy", "onnx"), memory=2 << 30)) as host:
+        yield host
