@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ class FeedBook:
         self._given: dict[str, ValueRef] = {}
         self._made: dict[tuple[str, bytes], ValueRef] = {}
         self._index_like: dict[str, int] = {}
+        # Candidates are judged side by side; appending to the store is not atomic.
+        self._lock = threading.Lock()
 
     def give(self, values: Mapping[str, Value]) -> None:
         """Values that the user gave, by input name."""
@@ -47,7 +50,8 @@ class FeedBook:
         """A feed for every input that needs one. Raises EditConflict for a type that cannot be fed."""
         weights = set(program.interface.weights)
         names = [name for name in program.interface.inputs if name not in weights or name in self._given]
-        return {name: self._feed(program, name) for name in names}
+        with self._lock:
+            return {name: self._feed(program, name) for name in names}
 
     def _feed(self, program: OnnxProgram, name: str) -> ValueRef:
         ref = self._given.get(name) or program.source.values.get(name)

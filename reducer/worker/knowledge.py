@@ -107,31 +107,27 @@ def parse_text(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, 
 
 
 def _plain(model: Any) -> bytes:
-    """The model without what text cannot carry and no runtime looks at: empty fields, forms of raw data."""
+    """The model without what text cannot carry and no runtime looks at: empty strings, notes, forms of raw data."""
     import onnx
-    from onnx import numpy_helper
 
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    for field in ("producer_name", "producer_version", "domain", "doc_string", "model_version"):
+    for field in ("producer_name", "producer_version", "doc_string", "model_version"):
         copy.ClearField(field)
-    copy.graph.ClearField("doc_string")
-    _plain_nodes(copy.graph.node)
-    for tensor in copy.graph.initializer:
-        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name))
+    _normalise(copy)
     return bytes(copy.SerializeToString(deterministic=True))
 
 
-def _plain_nodes(nodes: Any) -> None:
+def _normalise(message: Any) -> None:
+    """Unset empty strings and rewrite tensors into one form, everywhere below; in place."""
+    import onnx
     from onnx import numpy_helper
 
-    for node in nodes:
-        for name in ("domain", "doc_string", "name"):
-            if not getattr(node, name) or name == "name":
-                node.ClearField(name)
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                attribute.t.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(attribute.t), ""))
-            for graph in [attribute.g, *attribute.graphs]:
-                graph.ClearField("doc_string")
-                _plain_nodes(graph.node)
+    if isinstance(message, onnx.TensorProto) and message.data_type not in (0, onnx.TensorProto.STRING):
+        message.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(message), message.name))
+    for descriptor, value in list(message.ListFields()):
+        if descriptor.message_type is not None:
+            for inner in value if descriptor.is_repeated else [value]:
+                _normalise(inner)
+        elif not descriptor.is_repeated and value in ("", b""):
+            message.ClearField(descriptor.name)
