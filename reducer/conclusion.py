@@ -31,6 +31,7 @@ from reducer.oracles.confirm import TIMES, confirmations
 from reducer.oracles.crash import CrashOracle
 from reducer.oracles.ladder import CHECKER, INFERENCE, REFERENCE, Aim, Ladder, Plan, outcome_of_compare
 from reducer.oracles.mismatch import MismatchOracle
+from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Prober
 from reducer.passes.drop_node import DropNode
 from reducer.programs.onnx import OnnxProgram
@@ -47,7 +48,7 @@ class Conclusion:
     """Everything that the end of a run has to work with."""
 
     subject: Subject
-    oracle: CrashOracle | MismatchOracle | CommandOracle
+    oracle: CrashOracle | MismatchOracle | NanOracle | CommandOracle
     aim: Aim
     ladder: Ladder
     plan: Plan
@@ -86,7 +87,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     status = end.status if confirmed == TIMES or end.status != "reduced" else "flaky"
     facts = environment(prober)
     found = reproduction_facts(end.oracle, best, prober)
-    files = write_data(workspace, end.oracle, best, prober, end.subject.expected)
+    files = write_data(workspace, best, prober, found)
     text, repro = reproduction(end.oracle, best, prober, found)
     artifacts = (Artifact("reduced_model", MODEL), *files, Artifact("trace", LOG))
     return Finding(
@@ -190,6 +191,16 @@ def _failure(end: Conclusion, best: OnnxProgram) -> Failure:
             end.aim.dispute.odd,
             f"rtol {rtol:g}, atol {atol:g} (float32)",
         )
+    if end.aim.nan is not None:
+        output = end.aim.nan.nan_outputs[0]
+        return Failure(
+            "compare",
+            "nan_or_inf",
+            facts,
+            f"output {output!r} holds NaN although all inputs are finite",
+            end.aim.nan.probe.label,
+            output,
+        )
     if end.aim.observation is None:
         return Failure("command", "command", facts, end.message, "command")
     seen = end.aim.observation
@@ -259,7 +270,7 @@ def project_of(end: Conclusion) -> str | None:
         return None
     if end.aim.dispute is not None:
         return "onnx" if end.aim.dispute.odd.startswith(REFERENCE) else "onnxruntime"
-    seen = end.aim.observation
+    seen = end.aim.observation or end.aim.nan
     assert seen is not None
     if seen.probe.backend == REFERENCE:
         return "onnx"

@@ -38,7 +38,8 @@ class Probe:
 
 @dataclass(frozen=True)
 class Observation:
-    """How one probe ended. `stage` is the last one it entered; `outputs` are references when they were kept."""
+    """How one probe ended. `stage` is the last one it entered; `outputs` are references when they were kept;
+    `nan_outputs` are those that hold NaN although everything fed was finite."""
 
     probe: Probe
     stage: str
@@ -48,6 +49,7 @@ class Observation:
     signal: str = ""
     seconds: float = 0.0
     outputs: Mapping[str, ValueRef] = field(default_factory=dict)
+    nan_outputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from reducer.observation import DIED, FAILED, HUNG, OUT_OF_MEMORY, Difference, O
 from reducer.oracles.command import CommandOracle
 from reducer.oracles.crash import CrashOracle
 from reducer.oracles.mismatch import MismatchOracle
+from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Order, Prober
 from reducer.programs.onnx import OnnxProgram
 from reducer.signature import literal_fragments
@@ -27,7 +28,7 @@ MOST_INLINE_BYTES = 4000
 MOST_TEXT = 6000
 MOST_LITERALS = 64
 TEXT_SECONDS = 20.0
-AnyOracle = CrashOracle | MismatchOracle | CommandOracle
+AnyOracle = CrashOracle | MismatchOracle | NanOracle | CommandOracle
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,9 @@ class ReproFacts:
 def reproduction_facts(oracle: AnyOracle, program: OnnxProgram, prober: Prober) -> ReproFacts:
     """Run the reduced model once more and keep what a report shows of it."""
     if isinstance(oracle, CrashOracle):
-        return ReproFacts(observation=oracle.observe(program))
-    if isinstance(oracle, CommandOracle):
+        # A hang says nothing new and would be waited for once more.
+        return ReproFacts(observation=None if oracle.limits.hang else oracle.observe(program))
+    if not isinstance(oracle, MismatchOracle):
         return ReproFacts()
     dispute = oracle.dispute
     order = Order(dispute.probes, True, expected=dispute.expected, keep=prober.host.folder / "outputs.bin")
@@ -52,26 +54,19 @@ def reproduction_facts(oracle: AnyOracle, program: OnnxProgram, prober: Prober) 
     outputs = {o.probe.label: o.outputs for o in observations}
     wrong = outputs.get(dispute.odd)
     others = [made for label, made in outputs.items() if label != dispute.odd]
-    right = others[0] if others else {k: v for k, v in dispute.expected.items() if k in program.interface.outputs}
+    right = dict(others[0]) if others else {}
+    # What the user knows to be right stays the last word on outputs that are still there.
+    right.update({k: v for k, v in oracle.known_right.items() if k in program.interface.outputs})
     return ReproFacts(difference=comparison.between(dispute.a, dispute.b), right=right, wrong=wrong)
 
 
-def write_data(
-    workspace: Workspace,
-    oracle: AnyOracle,
-    program: OnnxProgram,
-    prober: Prober,
-    expected: Mapping[str, ValueRef],
-) -> tuple[Artifact, ...]:
+def write_data(workspace: Workspace, program: OnnxProgram, prober: Prober, facts: ReproFacts) -> tuple[Artifact, ...]:
     """inputs.npz always; expected.npz where a witness is right."""
     written = [Artifact("inputs", INPUTS)]
     workspace.write_npz(INPUTS, _feeds(program, prober))
-    if isinstance(oracle, MismatchOracle):
-        right = dict(reproduction_facts(oracle, program, prober).right or {})
-        right.update({name: ref for name, ref in expected.items() if name in program.interface.outputs})
-        if right:
-            workspace.write_npz(EXPECTED, {name: ref.read() for name, ref in right.items()})
-            written.append(Artifact("other", EXPECTED))
+    if facts.right:
+        workspace.write_npz(EXPECTED, {name: ref.read() for name, ref in facts.right.items()})
+        written.append(Artifact("other", EXPECTED))
     return tuple(written)
 
 
@@ -109,6 +104,16 @@ def reproduction(
         )
     if isinstance(oracle, MismatchOracle):
         return shown, _of_mismatch(base, oracle, facts)
+    if isinstance(oracle, NanOracle):
+        return shown, replace(
+            base,
+            form="nan",
+            stage="run",
+            probes=(_probe(oracle.probe),),
+            mismatch="nan",
+            expected_text="finite numbers",
+            actual_text="NaN",
+        )
     return shown, _of_crash(base, oracle, facts)
 
 
@@ -138,7 +143,7 @@ def _of_mismatch(base: Reproduction, oracle: MismatchOracle, facts: ReproFacts) 
 def _of_crash(base: Reproduction, oracle: CrashOracle, facts: ReproFacts) -> Reproduction:
     seen = facts.observation
     forms = {FAILED: "exception", DIED: "death", HUNG: "hang", OUT_OF_MEMORY: "exception"}
-    outcome = seen.outcome if seen is not None else FAILED
+    outcome = seen.outcome if seen is not None else HUNG
     message = seen.message if seen is not None else ""
     return replace(
         base,

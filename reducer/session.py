@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from reducer.finding import Finding
 from reducer.frontends.subject import InputOptions, Subject, load_subject
 from reducer.localizers.divergence import diverging_nodes
 from reducer.localizing import nodes_named, nodes_of_tensors, nodes_of_types
-from reducer.observation import FAILED, HUNG, PASSED, Probe
+from reducer.observation import FAILED, HUNG, PASSED, Observation, Probe
 from reducer.oracles.capture import Capture
 from reducer.oracles.command import Check, CommandOracle
 from reducer.oracles.confirm import confirmations
@@ -26,6 +27,7 @@ from reducer.oracles.crash import CURED, CrashOracle
 from reducer.oracles.ladder import CHECKER, REFERENCE, RUNTIME, Aim, Ladder, Plan, choose, climb
 from reducer.oracles.limits import Limits
 from reducer.oracles.mismatch import MismatchOracle
+from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Order, Prober
 from reducer.programs.base import NodeId
 from reducer.programs.onnx import OnnxProgram
@@ -36,10 +38,12 @@ from reducer.worker.host import Host, HostOptions
 from reducer.worker.protocol import Call
 from reducer.workspace import MODEL, Workspace
 
-AnyOracle = CrashOracle | MismatchOracle | CommandOracle
+AnyOracle = CrashOracle | MismatchOracle | NanOracle | CommandOracle
 # Of the machine's memory; a worker that wants more has found a bug of its own.
 MEMORY_SHARE = 0.75
 CONFIRM_SOURCE = 3
+# The reference evaluator is given that long beside a reduction that does not need it.
+SPARED_SECONDS = 10.0
 PROVIDERS = "reducer.worker.knowledge:providers"
 
 
@@ -88,8 +92,11 @@ class Session:
         if target is None:
             return nothing_found(subject, ladder, plan, prober)
         self._say("confirming the failure in fresh processes")
-        stable = confirmations(target.oracle, subject.program, CONFIRM_SOURCE)
-        return self._reduce(subject, prober, target, stable)
+        with ThreadPoolExecutor(1) as pool:
+            # The reference evaluator may be slow and decides nothing here: it runs beside the reduction.
+            spared = pool.submit(self._spared, subject, prober, target) if ladder.spared else None
+            stable = confirmations(target.oracle, subject.program, CONFIRM_SOURCE)
+            return self._reduce(subject, prober, target, stable, spared)
 
     def _check_provider(self) -> None:
         """Raise UsageError for a provider that this onnxruntime does not have."""
@@ -110,14 +117,17 @@ class Session:
             return self._aim_command(subject, limits), Ladder(), plan
         self._say("climbing the stage ladder")
         ladder = climb(prober, subject.program, plan, limits)
-        aim = choose(ladder, plan, settings.stage)
+        aim = choose(ladder, plan, settings.stage, own_inputs=subject.own_inputs)
         if aim is None:
             return None, ladder, plan
         if aim.dispute is not None:
             if any(probe.backend == REFERENCE for probe in aim.dispute.probes):
                 self.host.preload(["onnx.reference"])
-            oracle = MismatchOracle(prober, aim.dispute, subject.vocabulary, limits)
+            oracle: AnyOracle = MismatchOracle(prober, aim.dispute, subject.vocabulary, limits, subject.expected)
             return Target(oracle, aim, ladder, plan, aim.dispute.signature.detail), ladder, plan
+        if aim.nan is not None:
+            oracle = NanOracle(prober, aim.nan.probe, subject.vocabulary, limits)
+            return Target(oracle, aim, ladder, plan, f"NaN in {', '.join(aim.nan.nan_outputs)}"), ladder, plan
         return self._aim_crash(subject, prober, limits, (aim, ladder, plan)), ladder, plan
 
     def _aim_crash(self, subject: Subject, prober: Prober, limits: Limits, found: tuple[Aim, Ladder, Plan]) -> Target:
@@ -148,8 +158,20 @@ class Session:
             return None
         return Target(oracle, Aim(), Ladder(), Plan(), ending.text.strip()[-2000:])
 
+    def _spared(self, subject: Subject, prober: Prober, target: Target) -> list[Observation]:
+        assert target.ladder.spared is not None
+        limit = min(SPARED_SECONDS, target.oracle.limits.full)
+        return prober.climb(subject.program, Order((target.ladder.spared,)), limit)[0]
+
     # --- the reduction ---------------------------------------------------------------------------------------
-    def _reduce(self, subject: Subject, prober: Prober, target: Target, stable: int) -> Finding:
+    def _reduce(
+        self,
+        subject: Subject,
+        prober: Prober,
+        target: Target,
+        stable: int,
+        spared: Future[list[Observation]] | None,
+    ) -> Finding:
         settings, workspace = self.settings, self.workspace
         assert workspace is not None
         limits = target.oracle.limits
@@ -172,6 +194,8 @@ class Session:
         finally:
             problem.close()
         self._say("confirming the result in fresh processes")
+        if spared is not None:
+            target.ladder.observations += spared.result()
         return conclude(
             Conclusion(subject, target.oracle, target.aim, target.ladder, target.plan, target.message, problem, status),
             prober,
@@ -182,6 +206,8 @@ class Session:
         """Types always; values only where the verdict can depend on them."""
         program = capture.types(subject.program)
         seen = target.aim.observation
+        if len(program.keep) == 1:
+            return program  # nothing can be cut
         if seen is not None and seen.stage in ("check", "shape_inference", "load"):
             return capture.constants(program)
         return capture.values(program)

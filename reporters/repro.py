@@ -18,6 +18,7 @@ from reporters.rendering import one_line, render, versions
 _TEMPLATES = {
     "exception": "repro/exception.py.j2",
     "mismatch": "repro/mismatch.py.j2",
+    "nan": "repro/nan.py.j2",
     "death": "repro/process.py.j2",
     "hang": "repro/process.py.j2",
     "command": "repro/command.py.j2",
@@ -96,7 +97,7 @@ def _imports(repro: Reproduction, runs: Sequence[Run]) -> list[str]:
     """Import lines of packages that may be missing."""
     backends = {run.backend for run in runs}
     found = []
-    if repro.feeds or repro.form == "mismatch":
+    if repro.feeds or repro.form in ("mismatch", "nan"):
         found.append("import numpy as np")
     if any(_is_narrow(feed) for feed in repro.feeds):
         found.append("import ml_dtypes")

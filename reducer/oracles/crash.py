@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reducer.engine.verdict import Judgement, Verdict
-from reducer.errors import EditConflict
+from reducer.errors import EditConflict, ToolFault
 from reducer.observation import DIED, FAILED, HUNG, PASSED, Observation, Probe
 from reducer.oracles.limits import Limits
 from reducer.oracles.prober import Order, Prober
@@ -43,6 +43,8 @@ class CrashOracle:
             observations, _ = self.prober.climb(program, Order((self.probe,)), seconds, fresh=fresh)
         except EditConflict as conflict:
             return Judgement(Verdict.INVALID, reason=str(conflict))
+        except ToolFault as fault:
+            return Judgement(Verdict.UNRESOLVED, reason=str(fault))
         seen = observations[-1]
         if seen.outcome in (PASSED, FAILED, DIED):
             self.limits.saw(seen.seconds)

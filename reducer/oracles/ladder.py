@@ -56,12 +56,14 @@ class Plan:
 
 @dataclass
 class Ladder:
-    """What every rung said. `skipped_random` are outputs that cannot be compared."""
+    """What every rung said. `skipped_random` are outputs that cannot be compared; `spared` is the reference
+    evaluator when it did not have to be waited for, because the runtime failed already."""
 
     observations: list[Observation] = field(default_factory=list)
     comparison: Comparison = field(default_factory=Comparison)
     compared: bool = False
     skipped_random: tuple[str, ...] = ()
+    spared: Probe | None = None
 
     def of(self, probe: Probe | None) -> Observation | None:
         """What that probe did."""
@@ -76,20 +78,15 @@ def climb(prober: Prober, program: OnnxProgram, plan: Plan, limits: Limits) -> L
         ladder.observations += observations
     waiting = [probe for probe in (plan.primary, plan.unoptimized, plan.evaluator) if probe is not None]
     while waiting:
-        gated = tuple(probe for probe in waiting if probe.backend == REFERENCE and len(waiting) > 1)
-        order = Order(
-            tuple(waiting),
-            True,
-            ladder.skipped_random,
-            plan.expected,
-            gated=gated,
-        )
+        failed = any(o.probe.backend == RUNTIME and o.outcome != PASSED for o in ladder.observations)
+        if failed and waiting == [plan.evaluator]:
+            ladder.spared = plan.evaluator
+            break
+        gated = tuple(probe for probe in waiting if probe == plan.evaluator and len(waiting) > 1)
+        order = Order(tuple(waiting), True, ladder.skipped_random, plan.expected, gated=gated)
         observations, comparison = prober.climb(program, order, limits.full)
         ladder.observations += observations
-        if len(observations) == len(waiting) or observations[-1].outcome in _VIOLENT:
-            waiting = waiting[len(observations) :]
-        else:  # the reference evaluator was spared: something before it failed already
-            waiting = []
+        waiting = waiting[len(observations) :]
         if comparison.agreeing or comparison.differing:
             ladder.comparison, ladder.compared = comparison, True
     for seen in ladder.observations:
@@ -100,15 +97,17 @@ def climb(prober: Prober, program: OnnxProgram, plan: Plan, limits: Limits) -> L
 
 @dataclass(frozen=True)
 class Aim:
-    """What to reduce: one observation, or a dispute of witnesses."""
+    """What to reduce: a failed observation, a dispute of witnesses, or a run (`nan`) that gives NaN."""
 
     observation: Observation | None = None
     dispute: Dispute | None = None
+    nan: Observation | None = None
 
 
-def choose(ladder: Ladder, plan: Plan, stage: str | None = None) -> Aim | None:
+def choose(ladder: Ladder, plan: Plan, stage: str | None = None, *, own_inputs: bool = False) -> Aim | None:
     """The failure worth reducing: a death or hang first, then the runtime's failure, a wrong output, the
-    checker's complaint, the reference evaluator's failure, strict inference's. `stage` admits one rung only."""
+    NaN that all agree on (for the user's own inputs: seeded ones may lie outside a model's domain), the checker's
+    complaint, the reference evaluator's failure, strict inference's. `stage` admits one rung only."""
     failed = [o for o in ladder.observations if o.outcome not in (PASSED, SKIPPED)]
     if stage is not None and stage != "compare":
         failed = [o for o in failed if o.stage == stage]
@@ -123,6 +122,9 @@ def choose(ladder: Ladder, plan: Plan, stage: str | None = None) -> Aim | None:
     dispute = settle(ladder, plan) if stage in (None, "compare") else None
     if dispute is not None:
         return Aim(dispute=dispute)
+    ran = ladder.of(plan.primary)
+    if own_inputs and stage in (None, "compare") and ran is not None and ran.nan_outputs:
+        return Aim(nan=ran)
     for backend in (CHECKER, REFERENCE, INFERENCE):
         for seen in failed:
             if seen.probe.backend == backend and stage != "compare":

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reducer.engine.verdict import Judgement, Verdict
-from reducer.errors import EditConflict
+from reducer.errors import EditConflict, ToolFault
 from reducer.observation import FAILED, PASSED, Difference, Probe
 from reducer.oracles.limits import Limits
 from reducer.oracles.prober import Order, Prober
@@ -43,9 +43,17 @@ class Dispute:
 class MismatchOracle:
     """INTERESTING when the two sides of the dispute still differ in kind, and grossly if they did at first."""
 
-    def __init__(self, prober: Prober, dispute: Dispute, vocabulary: Vocabulary, limits: Limits) -> None:
+    def __init__(
+        self,
+        prober: Prober,
+        dispute: Dispute,
+        vocabulary: Vocabulary,
+        limits: Limits,
+        known_right: Mapping[str, ValueRef] | None = None,
+    ) -> None:
         self.prober, self.dispute, self.vocabulary, self.limits = prober, dispute, vocabulary, limits
         self.target = dispute.signature
+        self.known_right = known_right or {}
         self.least = STILL_GROSS if dispute.difference.excess > GROSS else 1.0
 
     def judge(self, program: OnnxProgram) -> Judgement:
@@ -76,6 +84,8 @@ class MismatchOracle:
             observations, comparison = self.prober.climb(program, order, seconds, fresh=fresh)
         except EditConflict as conflict:
             return Judgement(Verdict.INVALID, reason=str(conflict))
+        except ToolFault as fault:
+            return Judgement(Verdict.UNRESOLVED, reason=str(fault))
         last = observations[-1]
         if last.outcome == PASSED:
             self.limits.saw(sum(o.seconds for o in observations))

@@ -151,7 +151,16 @@ def _signal(answer: Answer) -> str:
 def _observed(probe: Probe, report: dict[str, Any]) -> Observation:
     outcome = FAILED if report["error"] else PASSED
     kept = {name: ValueRef.from_wire(wire) for name, wire in report.get("kept", {}).items()}
-    return Observation(probe, report["stage"], outcome, report["error"], report["message"], "", report["seconds"], kept)
+    return Observation(
+        probe,
+        report["stage"],
+        outcome,
+        report["error"],
+        report["message"],
+        seconds=report["seconds"],
+        outputs=kept,
+        nan_outputs=tuple(report["nan"]),
+    )
 
 
 def _compared(probes: Sequence[Probe], pairs: list[dict[str, Any]]) -> Comparison:

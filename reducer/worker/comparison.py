@@ -131,3 +131,20 @@ def _of_numbers(a: Any, b: Any, tolerance: Tolerances) -> dict[str, Any]:
         "rel": relative,
         "seen": float(gap.max()),
     }
+
+
+def new_nans(feeds: dict[str, Any], outputs: dict[str, Any]) -> list[str]:
+    """Outputs with a NaN that cannot come from the feeds: those are all finite."""
+    if not all(_finite(value) for value in feeds.values()):
+        return []
+    return [name for name, value in outputs.items() if _has_nan(value)]
+
+
+def _finite(value: Any) -> bool:
+    array = np.asarray(value) if not isinstance(value, list | dict) and value is not None else None
+    return array is None or not is_float(array.dtype) or bool(np.isfinite(array.astype(np.float64)).all())
+
+
+def _has_nan(value: Any) -> bool:
+    array = np.asarray(value) if not isinstance(value, list | dict) and value is not None else None
+    return array is not None and is_float(array.dtype) and bool(np.isnan(array.astype(np.float64)).any())

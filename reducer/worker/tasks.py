@@ -12,7 +12,7 @@ from typing import Any
 
 from reducer.backends.base import Backend
 from reducer.values import ValueRef, append_values
-from reducer.worker.comparison import compare_all
+from reducer.worker.comparison import compare_all, new_nans
 from reducer.worker.main import Context
 
 Reply = tuple[dict[str, Any], tuple[bytes, ...]]
@@ -85,6 +85,7 @@ def _one(
     except Exception as error:  # noqa: BLE001 - whatever a system under test raises is what we observe
         report.update(error=type(error).__name__, message=str(error) or repr(error))
     report.update(stage=stage, seconds=time.perf_counter() - start)
+    report["nan"] = new_nans(feeds, made or {})
     return report, made
 
 

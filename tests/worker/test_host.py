@@ -28,9 +28,7 @@ def call(host: Host, name: str, model: bytes = BAD, *, at: str = "run", seconds:
 
 
 @pytest.mark.parametrize("at", ["open", "run"])
-@pytest.mark.parametrize(
-    ("name", "signal"), [("segfaults", "SIGSEGV"), ("aborts", "SIGABRT"), ("divides", "SIGFPE")]
-)
+@pytest.mark.parametrize(("name", "signal"), [("segfaults", "SIGSEGV"), ("aborts", "SIGABRT"), ("divides", "SIGFPE")])
 def test_a_death_by_signal_is_an_answer_with_stage_and_stderr(host: Host, name: str, signal: str, at: str) -> None:
     answer = call(host, name, at=at)
     assert (answer.outcome, answer.signal) == (DIED, signal)
