@@ -70,7 +70,9 @@ def reduce_model(
                     finding = deliver(finding, session.workspace)
                     code, folder = REDUCED, session.workspace.target
             finally:
-                session.abandon()
+                kept = session.abandon()
+                if kept is not None:
+                    sys.stderr.write(f"onnx-reduce: the best so far lies in {kept}\n")
     finally:
         progress.close()
     if finding.status == "interrupted":
@@ -80,11 +82,11 @@ def reduce_model(
             {"event": "finding", "exit_code": code, "output": str(folder or ""), "finding": finding.to_json()}
         )
     elif not settings.quiet:
-        _show(finding, folder)
+        _show(finding, folder, verbose=settings.verbose)
     return code
 
 
-def _show(finding: Any, folder: Path | None) -> None:
+def _show(finding: Any, folder: Path | None, *, verbose: bool) -> None:
     from rich.console import Console
 
     import reporters.terminal as terminal
@@ -94,6 +96,8 @@ def _show(finding: Any, folder: Path | None) -> None:
         terminal.print_ladder(finding, console)
     else:
         terminal.print_summary(finding, console, folder)
+        if verbose:
+            terminal.print_passes(finding, console)
 
 
 def _consistent(settings: Settings) -> None:

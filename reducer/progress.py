@@ -71,7 +71,7 @@ class PlainProgress(Progress):
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Improved):
-            self._line(f"{event.nodes} nodes after {event.number} calls")
+            self._line(f"nodes left: {event.nodes} (call {event.number})")
         elif isinstance(event, Judged) and self._verbose:
             reason = f": {event.reason[:120]}" if event.reason else ""
             self._line(f"  #{event.number} {event.phase}: {event.nodes} nodes, {event.verdict}{reason}")
@@ -116,7 +116,7 @@ class LiveProgress(Progress):
             return
         self._shown = moment
         elapsed = moment - self._start
-        left = f"{self._nodes} nodes left · " if self._nodes is not None else ""
+        left = f"nodes left: {self._nodes} · " if self._nodes is not None else ""
         calls = f"{self._calls} calls · {self._calls / max(elapsed, 1e-3):.0f}/s · " if self._calls else ""
         self._live.update(Text(f"{left}{calls}{elapsed:.1f} s · {self._doing}"), refresh=True)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reducer import registry
 from reducer.conclusion import Conclusion, conclude, nothing_found
-from reducer.engine.events import Event, Improved, Judged, Listener
+from reducer.engine.events import Event, Improved, Judged, Listener, PassFault
 from reducer.engine.problem import Budget, OutOfBudget, Problem
 from reducer.engine.reducer import Reducer, Seed
 from reducer.engine.verdict import Verdict
@@ -73,10 +73,14 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.host.close()
 
-    def abandon(self) -> None:
-        """Remove the staging folder unless it was committed."""
-        if self.workspace is not None and self.workspace.folder.exists():
-            self.workspace.discard()
+    def abandon(self) -> Path | None:
+        """Remove the staging folder of a run that did not end, unless it holds progress: then say where."""
+        if self.workspace is None or not self.workspace.folder.exists():
+            return None
+        if self.workspace.improved:
+            return self.workspace.folder
+        self.workspace.discard()
+        return None
 
     def run(self) -> Finding:
         """The whole data path. The finding's status says how it ended; files lie in `workspace`."""
@@ -251,6 +255,10 @@ class Session:
                     workspace.also_found(event.signature, event.reason, event.program.model_bytes(inline=True))
             elif isinstance(event, Improved):
                 workspace.write(MODEL, event.program.model_bytes(inline=True))
+                workspace.improved = True
+            elif isinstance(event, PassFault):
+                workspace.write(f"crash/{event.name.replace(' ', '_')}.txt", event.trace)
+                self._say(f"the pass {event.name!r} broke and is switched off; see crash/ in the output folder")
             self._tell(event)
 
         return listen

@@ -32,6 +32,7 @@ class Workspace:
             raise UsageError(f"{target} is a file, not a folder", "name another place with --output")
         self.folder = self._make_staging()
         self._log = open(self.folder / LOG, "w", encoding="utf-8")  # noqa: SIM115 - closed in close()
+        self.improved = False
         self._also: dict[str, dict[str, Any]] = {}
 
     def _make_staging(self) -> Path:

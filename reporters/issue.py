@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from reducer.finding import Finding
 from reporters.base import Document, Reporter
 from reporters.privacy import scrub
-from reporters.rendering import fenced, one_line, render, size_text, versions
+from reporters.rendering import counted, fenced, one_line, render, size_text, versions
 from reporters.repro import ReproScript
 
 BODY_LIMIT = 65_536
@@ -124,7 +124,7 @@ def summary_of(finding: Finding) -> str:
     assert failure is not None
     assert reduced is not None
     ops = ", ".join(f"{count} x {op}" if count > 1 else op for op, count in reduced.op_types.items())
-    nodes = "1 node" if reduced.nodes == 1 else f"{reduced.nodes} nodes"
+    nodes = counted(reduced.nodes)
     what = {
         "exception": f"`{failure.backend}` raises `{failure.signature.kind}` at the stage **{failure.stage}**",
         "signal": f"`{failure.backend}` dies with `{failure.signature.kind}` at the stage **{failure.stage}**",

@@ -56,6 +56,11 @@ def versions(finding: Finding) -> str:
     return ", ".join(f"{name} {finding.environment[name]}" for name in names if finding.environment.get(name))
 
 
+def counted(nodes: int) -> str:
+    """ "1 node" or "3 nodes"."""
+    return "1 node" if nodes == 1 else f"{nodes} nodes"
+
+
 def size_text(nbytes: int) -> str:
     """Bytes for people."""
     amount = float(nbytes)

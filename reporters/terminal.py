@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reducer.finding import Finding
-from reporters.rendering import one_line, size_text
+from reporters.rendering import counted, one_line, size_text
 
 GRAPH_LINES = 14
 SUSPECTS = 3
@@ -38,13 +38,19 @@ def print_summary(finding: Finding, console: Console, folder: Path) -> None:
     _row(console, "next", f"python {folder / 'repro.py'}", "bold cyan")
 
 
+def print_passes(finding: Finding, console: Console) -> None:
+    """Calls and successes of every phase and pass."""
+    for row in finding.search.passes:
+        _row(console, "pass", f"{row['calls']:>5} calls {row['successes']:>4} kept  {row['pass']}")
+
+
 def _headline(finding: Finding) -> str:
     reduced = finding.reduced
     assert reduced is not None
     search = finding.search
     minimal = ", no single node can be dropped" if reduced.one_minimal else ""
     return (
-        f"{finding.status}: {finding.source.nodes} -> {reduced.nodes} nodes in {search.oracle_calls} calls, "
+        f"{finding.status}: {finding.source.nodes} -> {counted(reduced.nodes)} in {search.oracle_calls} calls, "
         f"{search.seconds:.2f} s{minimal}"
     )
 

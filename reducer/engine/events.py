@@ -40,5 +40,13 @@ class Improved:
     program: Any
 
 
-Event = PassStarted | Judged | Improved
+@dataclass(frozen=True)
+class PassFault:
+    """A reduction pass raised something that it should not; it is switched off for this run."""
+
+    name: str
+    trace: str
+
+
+Event = PassStarted | Judged | Improved | PassFault
 Listener = Callable[[Event], None]

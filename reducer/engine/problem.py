@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from reducer.engine.events import Event, Improved, Judged, Listener, PassStarted
+from reducer.engine.events import Event, Improved, Judged, Listener, PassFault, PassStarted
 from reducer.engine.verdict import Judgement, Oracle, Verdict
 from reducer.errors import EditConflict
 from reducer.programs.base import Program
@@ -109,6 +110,10 @@ class Problem(Generic[P]):
     def seconds(self) -> float:
         """Wall seconds since the problem was posed."""
         return time.perf_counter() - self._started
+
+    def report_fault(self, name: str, error: Exception) -> None:
+        """A pass broke: listeners hear of it, the run goes on without it."""
+        self._tell(PassFault(name, "".join(traceback.format_exception(error))))
 
     def close(self) -> None:
         """Forget speculation; waits for candidates that are being judged."""

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from reducer.engine.problem import Problem
+from reducer.engine.problem import OutOfBudget, Problem
 from reducer.engine.search import chunked_deletion, grown_window, shortest_prefix
-from reducer.errors import EditConflict
-from reducer.passes.base import ReductionPass
+from reducer.errors import EditConflict, ToolFault
+from reducer.passes.base import Edit, ReductionPass
 from reducer.programs.base import NodeId, Program
 
 P = TypeVar("P", bound=Program)
@@ -79,11 +79,18 @@ class Reducer(Generic[P]):
 
     # --- passes ----------------------------------------------------------------------------------------------
     def _fixpoint(self) -> None:
-        """All passes in turn until a round changes nothing."""
+        """All passes in turn until a round changes nothing. A pass that breaks is switched off, no more."""
+        working = list(self.passes)
         while True:
             size = self.problem.best.size()
-            for reduction in self.passes:
-                self._apply(reduction)
+            for reduction in list(working):
+                try:
+                    self._apply(reduction)
+                except (OutOfBudget, ToolFault):
+                    raise
+                except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
+                    working.remove(reduction)
+                    self.problem.report_fault(reduction.name, error)
             if self.problem.best.size() == size:
                 return
 
@@ -92,17 +99,17 @@ class Reducer(Generic[P]):
         if edits:
             self.problem.enter(reduction.name)
         for position, edit in enumerate(edits):
-            best = self.problem.best
-            try:
-                candidate = edit.apply(best)
-                ahead = [edits[position + 1].apply(best)] if position + 1 < len(edits) else []
-            except EditConflict:
-                ahead = []
-                try:
-                    candidate = edit.apply(best)
-                except EditConflict:
-                    continue
-            self.problem.consider(candidate, ahead)
+            candidate = _applied(edit, self.problem.best)
+            if candidate is not None:
+                ahead = [_applied(later, self.problem.best) for later in edits[position + 1 : position + 2]]
+                self.problem.consider(candidate, [program for program in ahead if program is not None])
+
+
+def _applied(edit: Edit[P], program: P) -> P | None:
+    try:
+        return edit.apply(program)
+    except EditConflict:
+        return None
 
 
 class _KeepTest(Generic[P]):
