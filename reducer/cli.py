@@ -52,12 +52,16 @@ def reduce_model(
 ) -> int:
     """Reduce one model."""
     _consistent(settings)
+    from reducer.worker.host import Host, HostOptions, memory_cap
+
+    # Before the imports below: the zygote imports its backends meanwhile.
+    host = Host(HostOptions(memory=memory_cap(settings.memory_limit)))
     from reducer.progress import JsonProgress, make_progress
     from reducer.session import Session
 
     progress = make_progress(as_json=settings.json, quiet=settings.quiet, verbose=settings.verbose)
     try:
-        with Session(settings, model, progress, progress.say) as session:
+        with Session(settings, model, progress, progress.say, host) as session:
             try:
                 finding = session.run()
                 if finding.status == "not_reproduced":
@@ -67,7 +71,7 @@ def reduce_model(
 
                     assert session.workspace is not None
                     progress.say("running the repro script in fresh processes")
-                    finding = deliver(finding, session.workspace)
+                    finding = deliver(finding, session.workspace, session.completed)
                     code, folder = REDUCED, session.workspace.target
             finally:
                 kept = session.abandon()

@@ -83,8 +83,10 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     best = end.problem.best
     minimal = _one_minimal(end)
     path = workspace.write(MODEL, best.model_bytes(inline=True))
-    confirmed = confirmations(end.oracle, best)
-    status = end.status if confirmed == TIMES or end.status != "reduced" else "flaky"
+    by_script = isinstance(end.oracle, CommandOracle)  # its repro script runs that very command on the saved model
+    times = 0 if by_script else TIMES
+    confirmed = confirmations(end.oracle, best, times)
+    status = end.status if confirmed == times or end.status != "reduced" else "flaky"
     facts = environment(prober)
     found = reproduction_facts(end.oracle, best, prober)
     files = write_data(workspace, best, prober, found)
@@ -101,7 +103,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
             bytes=path.stat().st_size,
             op_types=dict(Counter(ref.op_type for ref in best.nodes())),
             one_minimal=minimal,
-            reproduced=f"{confirmed}/{TIMES}",
+            reproduced=f"{confirmed}/{times}",
             text=text,
         ),
         search=search,

@@ -8,15 +8,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from reducer import registry
 from reducer.finding import Artifact, Finding
 from reducer.workspace import Workspace
 from reporters.base import Document, Reporter
+from reporters.repro import ReproScript
 
 TIMES = 3
 START_SECONDS = 60.0
@@ -24,18 +26,30 @@ SCRIPT = "repro_script"
 FAILS = 1
 
 
-def deliver(finding: Finding, workspace: Workspace) -> Finding:
-    """Write every artifact into the staging folder and commit it; the finding then names what was written."""
-    finding = _with_script(finding, workspace)
-    rendered = [d for reporter in _reporters() for d in reporter.render(finding) if d.kind != SCRIPT]
+def _as_it_is(finding: Finding) -> Finding:
+    return finding
+
+
+def deliver(finding: Finding, workspace: Workspace, complete: Callable[[Finding], Finding] = _as_it_is) -> Finding:
+    """Write every artifact into the staging folder and commit it; the finding then names what was written.
+
+    `complete` adds what was still being found out while the scripts ran.
+    """
+    finding = complete(_with_script(finding, workspace))
+    rendered = [document for document in _render(finding) if document.kind != SCRIPT]
     named = {artifact.path for artifact in finding.artifacts}
     extra = tuple(Artifact(d.kind, d.path) for d in rendered if d.path not in named)
     finding = replace(finding, artifacts=(*finding.artifacts, *extra))
     # Once more: finding.json names all artifacts, itself included.
-    for document in (d for reporter in _reporters() for d in reporter.render(finding) if d.kind != SCRIPT):
-        workspace.write(document.path, document.text)
+    for document in _render(finding):
+        if document.kind != SCRIPT:
+            workspace.write(document.path, document.text)
     workspace.commit()
     return finding
+
+
+def _render(finding: Finding) -> list[Document]:
+    return [document for reporter in _reporters() for document in reporter.render(finding)]
 
 
 def _reporters() -> list[Reporter]:
@@ -51,11 +65,12 @@ def _with_script(finding: Finding, workspace: Workspace) -> Finding:
     best: tuple[int, Finding, Document] | None = None
     for form in forms:
         candidate = replace(finding, reproduction=form)
-        document = next((d for r in _reporters() for d in r.render(candidate) if d.kind == SCRIPT), None)
+        document = next((d for d in ReproScript().render(candidate)), None)
         if document is None:
             return finding
         path = workspace.write(document.path, document.text)
-        shown = _showing(path, form.timeout_seconds)
+        # Rendering all reports once loads and compiles their templates while the scripts run.
+        shown = _showing(path, form.timeout_seconds, partial(_render, candidate))
         if best is None or shown > best[0]:
             best = (shown, candidate, document)
         if shown == TIMES:
@@ -63,12 +78,16 @@ def _with_script(finding: Finding, workspace: Workspace) -> Finding:
     if best is None:
         return finding
     shown, chosen, document = best
+    if form.form == "command" and chosen.reduced is not None:
+        # The script runs the user's command on the saved model: that is the confirmation.
+        status = chosen.status if shown == TIMES or chosen.status != "reduced" else "flaky"
+        chosen = replace(chosen, status=status, reduced=replace(chosen.reduced, reproduced=f"{shown}/{TIMES}"))
     workspace.write(document.path, document.text)
     script = Artifact(SCRIPT, document.path, f"{shown}/{TIMES}")
     return replace(chosen, artifacts=(*chosen.artifacts, script))
 
 
-def _showing(script: Path, seconds: float) -> int:
+def _showing(script: Path, seconds: float, meanwhile: Callable[[], object]) -> int:
     """In how many fresh interpreters, started in an empty folder, the script says that the bug is there."""
 
     def once(_: int) -> bool:
@@ -88,9 +107,6 @@ def _showing(script: Path, seconds: float) -> int:
             return ended.returncode == FAILS
 
     with ThreadPoolExecutor(TIMES) as pool:
-        return sum(pool.map(once, range(TIMES)))
-
-
-def left_behind(workspace: Workspace) -> Iterable[str]:
-    """Names in the staging folder of a run that did not end."""
-    return sorted(path.name for path in workspace.folder.iterdir())
+        running = [pool.submit(once, number) for number in range(TIMES)]
+        meanwhile()
+        return sum(future.result() for future in running)

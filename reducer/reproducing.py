@@ -101,6 +101,7 @@ def reproduction(
             expected_text="exit code 0",
             actual_text=oracle.target.kind if oracle.target else "",
             error_class=oracle.target.kind if oracle.target else "",
+            fragments=_said(oracle),
         )
     if isinstance(oracle, MismatchOracle):
         return shown, _of_mismatch(base, oracle, facts)
@@ -115,6 +116,13 @@ def reproduction(
             actual_text="NaN",
         )
     return shown, _of_crash(base, oracle, facts)
+
+
+def _said(oracle: CommandOracle) -> tuple[str, ...]:
+    """What the command prints whenever it fails in this way."""
+    if oracle.target is None or oracle.first is None:
+        return ()
+    return literal_fragments(oracle.target.detail, oracle.first.text)
 
 
 def _needs_feeds(oracle: AnyOracle) -> bool:

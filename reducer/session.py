@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reducer import registry
-from reducer.conclusion import Conclusion, conclude, nothing_found
+from reducer.conclusion import Conclusion, conclude, nothing_found, rungs
 from reducer.engine.events import Event, Improved, Judged, Listener, PassFault
 from reducer.engine.problem import Budget, OutOfBudget, Problem
 from reducer.engine.reducer import Reducer, Seed
@@ -34,14 +33,13 @@ from reducer.programs.onnx import OnnxProgram
 from reducer.settings import Settings
 from reducer.signature import of_observation
 from reducer.testcase import Tolerance
-from reducer.worker.host import Host, HostOptions
+from reducer.worker.host import Host, HostOptions, memory_cap
 from reducer.worker.protocol import Call
 from reducer.workspace import MODEL, Workspace
 
 AnyOracle = CrashOracle | MismatchOracle | NanOracle | CommandOracle
-# Of the machine's memory; a worker that wants more has found a bug of its own.
-MEMORY_SHARE = 0.75
-CONFIRM_SOURCE = 3
+# With the observation of the ladder (or the first run of a check) that makes three.
+CONFIRM_SOURCE = 2
 # The reference evaluator is given that long beside a reduction that does not need it.
 SPARED_SECONDS = 10.0
 PROVIDERS = "reducer.worker.knowledge:providers"
@@ -59,18 +57,28 @@ class Target:
 
 
 class Session:
-    """One run on one model. Use as a context manager: leaving it ends every child process."""
+    """One run on one model. Use as a context manager: leaving it ends every child process, those of a given
+    `host` too."""
 
-    def __init__(self, settings: Settings, model: Path, listener: Listener, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        model: Path,
+        listener: Listener,
+        say: Callable[[str], None],
+        host: Host | None = None,
+    ) -> None:
         self.settings, self.model, self._tell, self._say = settings, model, listener, say
         self.workspace: Workspace | None = None
-        # Before anything else: the zygote imports its backends while the model is read here.
-        self.host = Host(HostOptions(memory=_memory(settings)))
+        self._beside = ThreadPoolExecutor(2)
+        self._late: tuple[Ladder, Future[list[Observation]]] | None = None
+        self.host = host or Host(HostOptions(memory=memory_cap(settings.memory_limit)))
 
     def __enter__(self) -> Session:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._beside.shutdown(wait=False, cancel_futures=True)
         self.host.close()
 
     def abandon(self) -> Path | None:
@@ -95,12 +103,20 @@ class Session:
         target, ladder, plan = self._aim(subject, prober, limits)
         if target is None:
             return nothing_found(subject, ladder, plan, prober)
-        self._say("confirming the failure in fresh processes")
-        with ThreadPoolExecutor(1) as pool:
-            # The reference evaluator may be slow and decides nothing here: it runs beside the reduction.
-            spared = pool.submit(self._spared, subject, prober, target) if ladder.spared else None
-            stable = confirmations(target.oracle, subject.program, CONFIRM_SOURCE)
-            return self._reduce(subject, prober, target, stable, spared)
+        # Both run beside the reduction; neither changes what it does.
+        stable = self._beside.submit(confirmations, target.oracle, subject.program, CONFIRM_SOURCE)
+        if ladder.spared:
+            self._late = (ladder, self._beside.submit(self._spared, subject, prober, target))
+        return self._reduce(subject, prober, target, stable)
+
+    def completed(self, finding: Finding) -> Finding:
+        """The finding with what the reference evaluator said meanwhile; waits for it."""
+        if self._late is None:
+            return finding
+        ladder, late = self._late
+        ladder.observations += late.result()
+        self._late = None
+        return replace(finding, ladder=rungs(ladder, finding.environment))
 
     def _check_provider(self) -> None:
         """Raise UsageError for a provider that this onnxruntime does not have."""
@@ -165,7 +181,7 @@ class Session:
     def _spared(self, subject: Subject, prober: Prober, target: Target) -> list[Observation]:
         assert target.ladder.spared is not None
         limit = min(SPARED_SECONDS, target.oracle.limits.full)
-        return prober.climb(subject.program, Order((target.ladder.spared,)), limit)[0]
+        return prober.climb(subject.program, Order((target.ladder.spared,), gentle=True), limit)[0]
 
     # --- the reduction ---------------------------------------------------------------------------------------
     def _reduce(
@@ -173,15 +189,14 @@ class Session:
         subject: Subject,
         prober: Prober,
         target: Target,
-        stable: int,
-        spared: Future[list[Observation]] | None,
+        stable: Future[int],
     ) -> Finding:
         settings, workspace = self.settings, self.workspace
         assert workspace is not None
         limits = target.oracle.limits
         budget = Budget(settings.budget_calls, settings.budget_seconds, max(1, settings.jobs))
         problem: Problem[OnnxProgram] = Problem(subject.program, target.oracle, budget, self._listen(prober, target))
-        status = "reduced" if stable == CONFIRM_SOURCE else "flaky"
+        status = "reduced"
         try:
             problem.enter("learning types and values")
             capture = Capture(prober, self.host.folder / "values.bin", limits)
@@ -198,8 +213,8 @@ class Session:
         finally:
             problem.close()
         self._say("confirming the result in fresh processes")
-        if spared is not None:
-            target.ladder.observations += spared.result()
+        if status == "reduced" and stable.result() < CONFIRM_SOURCE:
+            status = "flaky"
         return conclude(
             Conclusion(subject, target.oracle, target.aim, target.ladder, target.plan, target.message, problem, status),
             prober,
@@ -268,14 +283,3 @@ def _is_lawful(prober: Prober, program: OnnxProgram, limits: Limits) -> bool:
     """Whether the checker accepts a candidate: what a cut broke is no finding of the model's."""
     observations, _ = prober.climb(program, Order((Probe(CHECKER, run=False),)), limits.full)
     return observations[-1].outcome == PASSED
-
-
-def _memory(settings: Settings) -> int:
-    """Bytes of address space for a worker; 0 where the machine's memory cannot be told."""
-    if settings.memory_limit is not None:
-        return int(settings.memory_limit * (1 << 30))
-    try:
-        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return 0
-    return int(total * MEMORY_SHARE)

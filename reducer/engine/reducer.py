@@ -35,16 +35,35 @@ class Reducer(Generic[P]):
 
     def run(self, seeds: Sequence[Seed]) -> None:
         """Reduce; the result is `problem.best`. Raises OutOfBudget with the best so far in place."""
-        if len(self.problem.best.units()) > 1 and not self._windows(seeds):
-            self._bisect()
-        self._chunks(frozenset())
+        start = self.problem.best
+        if len(start.units()) > 1:
+            self._subsets(self._prepared(start), seeds)
+            if self.problem.best is start and self._prepared(start).key() != start.key():
+                # Nothing held: perhaps the failure needs what the eager edits take away.
+                self._subsets(start, seeds)
         self._fixpoint()
 
+    def _prepared(self, program: P) -> P:
+        """The program with the edits of all eager passes, untested."""
+        for reduction in (r for r in self.passes if r.eager):
+            for edit in reduction.propose(program):
+                program = _applied(edit, program) or program
+        return program
+
+    def _subsets(self, base: P, seeds: Sequence[Seed]) -> None:
+        if not self._windows(base, seeds):
+            self._bisect(base)
+        self._chunks(self._current(base), frozenset())
+
+    def _current(self, base: P) -> P:
+        """The best so far; `base` while nothing was found."""
+        return self.problem.best if self.problem.successes else base
+
     # --- subsets of nodes ------------------------------------------------------------------------------------
-    def _windows(self, seeds: Sequence[Seed]) -> bool:
+    def _windows(self, start: P, seeds: Sequence[Seed]) -> bool:
         """Small windows around each suspect, narrow ones of all suspects first."""
         self.problem.enter("window around the suspect")
-        start, first_call = self.problem.best, self.problem.calls
+        first_call = self.problem.calls
         most = max(WIDE_WINDOW, len(start.units()) // 2)
         for radii in ((0,), (1,), (2, 4)):
             for seed in seeds:
@@ -55,24 +74,22 @@ class Reducer(Generic[P]):
                     return True
         return False
 
-    def _bisect(self) -> None:
+    def _bisect(self, start: P) -> None:
         """Cut the longest tail that is not needed; the node before it is then a suspect of its own."""
         self.problem.enter("shortest failing prefix")
-        start = self.problem.best
         prefix = shortest_prefix(start.units(), self._keeps(start))
         most = max(WIDE_WINDOW, len(prefix) // 2)
         self.problem.enter("window around its last node")
-        best = self.problem.best
+        best = self._current(start)
         hit = grown_window(prefix[-1:], best.neighbours, self._keeps(best), (0, 1, 2), most)
-        if hit is None and len(self.problem.best.units()) > 1:
-            self._chunks(frozenset(prefix[-1:]))
+        if hit is None:
+            self._chunks(self._current(start), frozenset(prefix[-1:]))
 
-    def _chunks(self, pinned: frozenset[NodeId]) -> None:
-        if len(self.problem.best.units()) <= 2:
-            return  # the passes below try single nodes anyway
+    def _chunks(self, start: P, pinned: frozenset[NodeId]) -> None:
+        if len(start.units()) <= 2:
+            return  # the passes try single nodes anyway
         self.problem.enter("chunks")
-        best = self.problem.best
-        chunked_deletion(best.units(), self._keeps(best), pinned)
+        chunked_deletion(start.units(), self._keeps(start), pinned)
 
     def _keeps(self, base: P) -> _KeepTest[P]:
         return _KeepTest(self.problem, base)

@@ -13,7 +13,7 @@ from reducer.oracles.mismatch import Dispute
 from reducer.oracles.prober import Prober
 from reducer.programs.base import NodeId
 from reducer.programs.onnx import OnnxProgram
-from reducer.worker.protocol import RETURNED
+from reducer.worker.protocol import RETURNED, Call
 
 DIVERGENCE = "reducer.worker.knowledge:first_divergence"
 
@@ -34,7 +34,7 @@ def diverging_nodes(
             "feeds": {name: ref.to_wire() for name, ref in feeds.items()},
             "compare": prober.comparison_settings(()),
         }
-        answer = prober.call_with_model(shown, DIVERGENCE, arguments, seconds)
+        answer = prober.call_with_model(shown, Call(DIVERGENCE, arguments, (), seconds))
     except EditConflict:
         return []
     if answer.outcome != RETURNED:

@@ -23,7 +23,7 @@ from reducer.programs.base import NodeId
 from reducer.programs.onnx import OnnxProgram
 from reducer.programs.onnx_source import OnnxSource
 from reducer.programs.onnx_tensors import dtype_name, read_type
-from reducer.worker.protocol import RETURNED
+from reducer.worker.protocol import RETURNED, Call
 
 INFER = "reducer.worker.knowledge:infer_types"
 CAPTURE_SECONDS = 60.0
@@ -61,7 +61,7 @@ class Capture:
     def _infer(self, program: OnnxProgram) -> dict[str, bytes] | None:
         self.runs += 1
         try:
-            answer = self.prober.call_with_model(program, INFER, {}, self.limits.full)
+            answer = self.prober.call_with_model(program, Call(INFER, seconds=self.limits.full))
         except EditConflict:
             return None
         if answer.outcome != RETURNED or not answer.blobs:

@@ -61,6 +61,7 @@ class CommandOracle:
     def __init__(self, check: Check, folder: Path, vocabulary: Vocabulary, limits: Limits) -> None:
         self.check, self.folder, self.vocabulary, self.limits = check, folder, vocabulary, limits
         self.target: FailureSignature | None = None
+        self.first: Ending | None = None
         self._files = itertools.count()
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -72,6 +73,7 @@ class CommandOracle:
         if ending.code is not None:
             self.limits.saw(ending.seconds)
         self.limits.hang = ending.code is None
+        self.first = ending
         return ending
 
     def judge(self, program: OnnxProgram) -> Judgement:

@@ -21,6 +21,8 @@ class Confirmable(Protocol):
 
 def confirmations(oracle: Confirmable, program: OnnxProgram, times: int = TIMES) -> int:
     """In how many of `times` fresh processes the program fails in the same way."""
+    if times == 0:
+        return 0
     with ThreadPoolExecutor(max_workers=times) as pool:
         judged = list(pool.map(oracle.confirm, [program] * times))
     return sum(1 for judgement in judged if judgement.verdict is Verdict.INTERESTING)

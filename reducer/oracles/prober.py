@@ -6,7 +6,7 @@ import itertools
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class Order:
     stop_early: bool = False
     gated: tuple[Probe, ...] = ()
     keep: Path | None = None
+    gentle: bool = False
 
 
 class Prober:
@@ -85,7 +86,8 @@ class Prober:
         if order.compare:
             arguments["compare"] = self.comparison_settings(order.skip_outputs)
             arguments["expected"] = {name: ref.to_wire() for name, ref in order.expected.items()}
-        answer = self.call_with_model(program, CLIMB, arguments, seconds, fresh=fresh)
+        call = Call(CLIMB, arguments, (), seconds, order.gentle)
+        answer = self.call_with_model(program, call, fresh=fresh or order.gentle)
         return self._read(order, answer)
 
     def _feeds(self, program: OnnxProgram, order: Order) -> dict[str, Any]:
@@ -93,24 +95,16 @@ class Prober:
             return {}
         return {name: ref.to_wire() for name, ref in self.feeds.feeds_of(program).items()}
 
-    def call_with_model(
-        self,
-        program: OnnxProgram,
-        task: str,
-        arguments: dict[str, Any],
-        seconds: float,
-        *,
-        fresh: bool = False,
-    ) -> Answer:
+    def call_with_model(self, program: OnnxProgram, call: Call, *, fresh: bool = False) -> Answer:
         """Run any task on a program; a program with spilled weights travels as a file beside them."""
         raw, folder = program.model_bytes(), program.folder
         if folder is None:
-            return self.host.call(Call(task, arguments, (raw,), seconds), fresh=fresh)
+            return self.host.call(replace(call, blobs=(raw,)), fresh=fresh)
         with self._lock:
             path = folder / f"candidate-{next(self._files)}.onnx"
         path.write_bytes(raw)
         try:
-            return self.host.call(Call(task, {**arguments, "model": str(path)}, (), seconds), fresh=fresh)
+            return self.host.call(replace(call, arguments={**call.arguments, "model": str(path)}), fresh=fresh)
         finally:
             os.unlink(path)
 

@@ -32,13 +32,15 @@ class ReductionPass(ABC, Generic[P]):
     """Proposes edits of one kind, pure and deterministic, most promising first.
 
     Every edit gives a valid program or EditConflict, and a strictly smaller one unless `may_grow`. `rank` orders
-    the passes of one stage.
+    the passes of one stage. The edits of an `eager` pass nearly always keep the failure: they are made to every
+    candidate in advance and cost no call of their own.
     """
 
     name: ClassVar[str]
     stage: ClassVar[Stage]
     rank: ClassVar[int] = 50
     may_grow: ClassVar[bool] = False
+    eager: ClassVar[bool] = False
 
     @abstractmethod
     def propose(self, program: P) -> Iterable[Edit[P]]:

@@ -24,6 +24,7 @@ class StripNotes(ReductionPass[OnnxProgram]):
     name: ClassVar[str] = "strip notes"
     stage: ClassVar[Stage] = Stage.CUT
     rank: ClassVar[int] = 5
+    eager: ClassVar[bool] = True
 
     def propose(self, program: OnnxProgram) -> Iterable[Strip]:
         return [] if program.bare else [Strip()]

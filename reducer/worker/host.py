@@ -37,6 +37,8 @@ from reducer.worker.protocol import (
 )
 
 START_SECONDS = 60.0
+# Of the machine's memory; a worker that wants more has found a bug of its own.
+MEMORY_SHARE = 0.75
 STDERR_TAIL = 4000
 CALLS_PER_WORKER = 20_000
 OWN_SETTINGS = "ONNX_REDUCE_"
@@ -50,6 +52,17 @@ class HostOptions:
     memory: int = 0
     python: str = sys.executable
     fork: bool = hasattr(os, "fork") and sys.platform != "darwin"
+
+
+def memory_cap(gibibytes: float | None) -> int:
+    """Bytes of address space for a worker: as told, else a share of the machine; 0 where that cannot be told."""
+    if gibibytes is not None:
+        return int(gibibytes * (1 << 30))
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return 0
+    return int(total * MEMORY_SHARE)
 
 
 @dataclass
@@ -120,7 +133,8 @@ class Host:
         stage = ""
         deadline = start + call.seconds
         try:
-            send(worker.connection, {"task": call.task, "arguments": call.arguments}, call.blobs)
+            order = {"task": call.task, "arguments": call.arguments, "gentle": call.gentle}
+            send(worker.connection, order, call.blobs)
             while True:
                 if not worker.connection.poll(max(0.0, deadline - time.perf_counter())):
                     self._kill(worker)

@@ -130,6 +130,8 @@ def _serve(connection: Connection) -> None:
         header, blobs = receive(connection)
         if header.get("stop"):
             return
+        if header.get("gentle") and hasattr(os, "nice"):
+            os.nice(10)
         try:
             value, out = _task(header["task"])(Context(connection), header["arguments"], blobs)
             send(connection, {"value": value}, out)

@@ -21,12 +21,14 @@ EXPECTED = -1
 
 @dataclass(frozen=True)
 class Call:
-    """Run `task` ("package.module:function") in a worker. `seconds` is the deadline of the whole call."""
+    """Run `task` ("package.module:function") in a worker. `seconds` is the deadline of the whole call; a `gentle`
+    call gives way to everything else on the machine (use it with a fresh worker only)."""
 
     task: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     blobs: tuple[bytes, ...] = ()
     seconds: float = 60.0
+    gentle: bool = False
 
 
 @dataclass(frozen=True)
