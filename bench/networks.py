@@ -116,6 +116,17 @@ def mark_hswish(b, x):
     return b.op("HardSwish", [x])
 
 
+def mark_death(b, x):
+    """Max with an omitted variadic input: ONNX Runtime 1.32 dies of SIGSEGV while running it."""
+    return b.op("Max", [x, ""])
+
+
+def death_ideal():
+    b = B(0)
+    b.nodes.append(h.make_node("Max", ["x", ""], ["y"]))
+    return b.model([vi("x", T.FLOAT, [1])], [vi("y", T.FLOAT, [1])])
+
+
 def hswish_ideal():
     b = B(0)
     b.nodes.append(h.make_node("HardSwish", ["x"], ["y"]))

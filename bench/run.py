@@ -15,6 +15,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -70,6 +71,7 @@ CASES: dict[str, Case] = {
     "l sequence": Case(lambda: s.sequence_model(16), n.bad_ideal, ORT_CHECK),
     "m skip": Case(lambda: s.skip_fusion_model(17), s.skip_fusion_ideal, ["check_fusion.py", "@"], "FUSION BUG"),
     "n slip": Case(lambda: s.slip_model(18), s.slip_ideal, ["check_slip.py", "@"], "PATTERN BUG"),
+    "o death 2000": Case(lambda: n.resnet(2000, n.mark_death, 19), n.death_ideal, ORT_CHECK, "SIGSEGV"),
     "j weight 36 MB": Case(lambda: s.big_model(14), s.big_ideal, ["check_gemm.py", "@"], "GEMM BUG"),
     "i no bug": Case(lambda: n.resnet(60, lambda b, x: x, 13), None, ORT_CHECK),
 }
@@ -88,7 +90,8 @@ def still_right(path: Path, case: Case, folder: Path) -> bool:
     """Whether the reduced model fails the check with the text of the original bug."""
     argv = [sys.executable, str(folder / case.check[0])] + [str(path) if w == "@" else w for w in case.check[1:]]
     ended = subprocess.run(argv, capture_output=True, text=True, check=False)
-    return bool(ended.returncode and re.search(case.signature, ended.stdout + ended.stderr))
+    died = signal.Signals(-ended.returncode).name if ended.returncode < 0 else ""
+    return bool(ended.returncode and re.search(case.signature, ended.stdout + ended.stderr + died))
 
 
 def measured(argv: list[str], folder: Path) -> dict[str, Any]:
@@ -170,13 +173,18 @@ def table(rows: list[dict[str, Any]]) -> str:
     """The Markdown table."""
     lines = [
         "| case | nodes (reachable) | Polygraphy: nodes, checks, CPU s, wall s, result "
-        "| onnx-reduce: nodes, calls, search s, CPU s, wall s, result | search vs Polygraphy wall | whole vs whole |",
+        "| onnx-reduce: nodes, calls, search s (outside the oracle), CPU s, wall s, result "
+        "| search vs Polygraphy wall | whole vs whole |",
         "|---|---|---|---|---|---|",
     ]
     for row in rows:
         p, o = row["polygraphy"], row["ours"]
         left = f"{p['nodes'] or '-'}, {p['calls']}, {p['cpu']:.1f}, {p['wall']:.1f}, {verdict(p)}"
-        right = f"{o['nodes'] or '-'}, {o.get('calls', '-')}, {o.get('search', 0):.2f}, {o['cpu']:.1f}, {o['wall']:.1f}"
+        search, outside = o.get("search", 0.0), 0.0
+        if search:
+            outside = 100 * max(0.0, 1 - o["oracle"] / search)
+        right = f"{o['nodes'] or '-'}, {o.get('calls', '-')}, {search:.2f} ({outside:.0f}%)"
+        right += f", {o['cpu']:.1f}, {o['wall']:.1f}"
         faster = f"{p['wall'] / o['search']:.0f}x" if o.get("search") else "-"
         mode = "" if row["native"] else " (check)"
         lines.append(

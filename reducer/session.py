@@ -195,6 +195,7 @@ class Session:
         assert workspace is not None
         limits = target.oracle.limits
         budget = Budget(settings.budget_calls, settings.budget_seconds, max(1, settings.jobs))
+        passes = registry.passes()
         problem: Problem[OnnxProgram] = Problem(subject.program, target.oracle, budget, self._listen(prober, target))
         status = "reduced"
         try:
@@ -202,9 +203,9 @@ class Session:
             capture = Capture(prober, self.host.folder / "values.bin", limits)
             program = self._learn(capture, subject, target)
             problem.best = program
-            workspace.write(MODEL, program.model_bytes(inline=True))
+            problem.spent(capture.seconds)
             seeds = self._seeds(program, prober, target, capture.refused)
-            Reducer(problem, registry.passes()).run(seeds)
+            Reducer(problem, passes).run(seeds)
         except OutOfBudget:
             status = "budget_exhausted"
         except KeyboardInterrupt:

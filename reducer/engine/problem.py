@@ -45,7 +45,7 @@ class Problem(Generic[P]):
         self.oracle_seconds = 0.0
         self.successes: Counter[str] = Counter()
         self.tries: Counter[str] = Counter()
-        self._started = time.perf_counter()
+        self._started, self._ended = time.perf_counter(), 0.0
         self._cache: dict[str, Judgement] = {}
         self._pending: dict[str, Future[tuple[Judgement, float]]] = {}
         jobs = self.budget.jobs
@@ -106,17 +106,22 @@ class Problem(Generic[P]):
         """A judgement that was made before, without making one."""
         return self._cache.get(candidate.key())
 
+    def spent(self, seconds: float) -> None:
+        """Time in isolated runs that serve the search without judging a candidate: recording types and values."""
+        self.oracle_seconds += seconds
+
     @property
     def seconds(self) -> float:
-        """Wall seconds since the problem was posed."""
-        return time.perf_counter() - self._started
+        """Wall seconds from when the problem was posed until it was closed."""
+        return (self._ended or time.perf_counter()) - self._started
 
     def report_fault(self, name: str, error: Exception) -> None:
         """A pass broke: listeners hear of it, the run goes on without it."""
         self._tell(PassFault(name, "".join(traceback.format_exception(error))))
 
     def close(self) -> None:
-        """Forget speculation; waits for candidates that are being judged."""
+        """The search is over: stop the clock, forget speculation, wait for candidates that are being judged."""
+        self._ended = time.perf_counter()
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 

@@ -1,7 +1,8 @@
 """Types and values of every tensor, captured once, so that any set of nodes is a valid candidate (step 5).
 
 Values come from the whole model with optimizations off. Where it cannot run as a whole, the failing node is left
-out and the rest is run around it; a single node that the runtime refuses is tried in the reference evaluator.
+out and the rest is run around it; a single node that the runtime refuses is tried in the reference evaluator. What
+depends on a value that nobody could make has none either: its type must do.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from reducer.oracles.prober import Order, Prober
 from reducer.programs.base import NodeId
 from reducer.programs.onnx import OnnxProgram
 from reducer.programs.onnx_source import OnnxSource
-from reducer.programs.onnx_tensors import dtype_name, read_type
+from reducer.programs.onnx_tensors import element_name
 from reducer.worker.protocol import RETURNED, Call
 
 INFER = "reducer.worker.knowledge:infer_types"
@@ -37,6 +38,8 @@ class Capture:
     def __init__(self, prober: Prober, store: Path, limits: Limits) -> None:
         self.prober, self.store, self.limits = prober, store, limits
         self.runs = 0
+        # Wall seconds in the worker.
+        self.seconds = 0.0
         # Nodes that the runtime does not run even alone: free suspects.
         self.refused: list[NodeId] = []
         self._end = 0.0
@@ -64,6 +67,7 @@ class Capture:
             answer = self.prober.call_with_model(program, Call(INFER, seconds=self.limits.full))
         except EditConflict:
             return None
+        self.seconds += answer.seconds
         if answer.outcome != RETURNED or not answer.blobs:
             return None
         graph = onnx.GraphProto.FromString(answer.blobs[0])
@@ -84,6 +88,7 @@ class Capture:
 
     def _values(self, program: OnnxProgram, nodes: list[NodeId]) -> OnnxSource:
         source = program.source
+        nodes = _ready(source, nodes)
         if not nodes or time.perf_counter() > self._end:
             return source
         seen = self._attempt(program, nodes, _UNOPTIMIZED)
@@ -105,10 +110,13 @@ class Capture:
         if part is None:
             return None
         self.runs += 1
+        start = time.perf_counter()
         try:
             return self.prober.climb(part, Order((probe,), keep=self.store), self.limits.candidate)[0][-1]
         except (EditConflict, ToolFault):
             return None
+        finally:
+            self.seconds += time.perf_counter() - start
 
     def _part(self, program: OnnxProgram, nodes: list[NodeId]) -> OnnxProgram | None:
         """Just these nodes, every tensor that they make shown as an output."""
@@ -119,6 +127,19 @@ class Capture:
         outputs = [name for record in part.records for name in record.outputs if name and _fetchable(part, name)]
         shown = tuple(dict.fromkeys(outputs))
         return replace(part, selected=shown, whole=False) if shown else None
+
+
+def _ready(source: OnnxSource, nodes: list[NodeId]) -> list[NodeId]:
+    """The nodes whose inputs have real values: what lies behind a node that nobody can run would run on noise."""
+    made: set[str] = set()
+    ready = []
+    for node in nodes:
+        record = source.nodes[node]
+        missing = (name for name in record.reads if name not in made and name not in source.values)
+        if not any(name in source.producers and name not in source.weights for name in missing):
+            made.update(record.outputs)
+            ready.append(node)
+    return ready
 
 
 def _around(program: OnnxProgram, nodes: list[NodeId], seen: Observation | None) -> list[list[NodeId]]:
@@ -147,4 +168,4 @@ def _fetchable(program: OnnxProgram, name: str) -> bool:
     wire = program.type_of(name)
     if wire is None:
         return True
-    return dtype_name(read_type(wire).tensor_type.elem_type) not in UNFEEDABLE
+    return element_name(wire) not in UNFEEDABLE

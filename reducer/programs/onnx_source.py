@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
@@ -106,7 +107,11 @@ class OnnxSource:
         self, types: Mapping[str, bytes] | None = None, values: Mapping[str, ValueRef] | None = None
     ) -> OnnxSource:
         """This source with more known of its tensors."""
-        return replace(self, types={**self.types, **(types or {})}, values={**self.values, **(values or {})})
+        # A plain copy: producers and consumers stay as they are and need not be gathered again.
+        known = copy(self)
+        object.__setattr__(known, "types", {**self.types, **(types or {})})
+        object.__setattr__(known, "values", {**self.values, **(values or {})})
+        return known
 
     def names(self) -> frozenset[str]:
         """Every tensor and node name: what a failure signature must not depend on."""

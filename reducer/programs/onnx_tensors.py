@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,12 @@ def read_type(type_wire: bytes) -> onnx.TypeProto:
     """A TypeProto from its bytes."""
     kind: onnx.TypeProto = onnx.TypeProto.FromString(type_wire)
     return kind
+
+
+@lru_cache(maxsize=4096)
+def element_name(type_wire: bytes) -> str:
+    """The numpy (or ml_dtypes) name of the elements of a serialized tensor type; "" for what is no tensor."""
+    return dtype_name(read_type(type_wire).tensor_type.elem_type)
 
 
 def dtype_name(elem_type: int) -> str:
