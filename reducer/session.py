@@ -198,20 +198,23 @@ class Session:
         passes = registry.passes()
         problem: Problem[OnnxProgram] = Problem(subject.program, target.oracle, budget, self._listen(prober, target))
         status = "reduced"
+        capture = Capture(prober, self.host.folder / "values.bin", limits)
         try:
-            problem.enter("learning types and values")
-            capture = Capture(prober, self.host.folder / "values.bin", limits)
-            program = self._learn(capture, subject, target)
-            problem.best = program
-            problem.spent(capture.seconds)
-            seeds = self._seeds(program, prober, target, capture.refused)
-            Reducer(problem, passes).run(seeds)
+            problem.enter("inferring types")
+            problem.best = program = capture.types(subject.program)
+            reducer = Reducer(problem, passes)
+            # For a foreign check recorded values are a second thought: a suspect named by its output comes first.
+            if not (settings.check and reducer.glance(self._seeds(program, prober, target, []))):
+                problem.enter("recording values")
+                problem.best = program = self._learn(capture, program, target)
+                reducer.run(self._seeds(program, prober, target, capture.refused))
         except OutOfBudget:
             status = "budget_exhausted"
         except KeyboardInterrupt:
             status = "interrupted"
             self._say("interrupted: keeping the best so far")
         finally:
+            problem.spent(capture.seconds)
             problem.close()
         self._say("confirming the result in fresh processes")
         if status == "reduced" and stable.result() < CONFIRM_SOURCE:
@@ -222,9 +225,8 @@ class Session:
             workspace,
         )
 
-    def _learn(self, capture: Capture, subject: Subject, target: Target) -> OnnxProgram:
-        """Types always; values only where the verdict can depend on them."""
-        program = capture.types(subject.program)
+    def _learn(self, capture: Capture, program: OnnxProgram, target: Target) -> OnnxProgram:
+        """Values where the verdict can depend on them."""
         seen = target.aim.observation
         if len(program.keep) == 1:
             return program  # nothing can be cut

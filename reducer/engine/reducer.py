@@ -18,6 +18,7 @@ WINDOW_RADII = (0, 1, 2, 4)
 # A wrong suspect must cost less than it can save: this many calls for all windows together.
 WINDOW_CALLS = 12
 WIDE_WINDOW = 24
+GLANCES = 4
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,16 @@ class Reducer(Generic[P]):
                 # Nothing held: perhaps the failure needs what the eager edits take away.
                 self._subsets(start, seeds)
         self._fixpoint()
+
+    def glance(self, seeds: Sequence[Seed]) -> bool:
+        """Try each suspect alone. True: one node is left, and nothing else need be known of the program."""
+        start = self._prepared(self.problem.best)
+        self.problem.enter("the suspect alone")
+        for seed in [seed for seed in seeds if len(seed.nodes) == 1][:GLANCES]:
+            if len(start.units()) > 1 and self._keeps(start)(seed.nodes, []):
+                self._fixpoint()
+                return True
+        return False
 
     def _prepared(self, program: P) -> P:
         """The program with the edits of all eager passes, untested."""

@@ -238,7 +238,7 @@ class OnnxProgram(Program):
         for i in self.keep:
             bits[i] = 1
         rest = (
-            sorted((name, mode.value) for name, mode in self.cuts.items() if name in self.interface.constants),
+            (self.interface.inputs, self.interface.constants),
             [(i, hashlib.sha256(p.encoded).hexdigest()) for i, p in sorted(self.patches.items())],
             self.interface.outputs,
             sorted(self.declared.items()),
