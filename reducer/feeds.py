@@ -42,6 +42,10 @@ class FeedBook:
         """Values that the user gave, by input name."""
         self._given.update(append_values(self._store, values))
 
+    def known(self, name: str) -> ValueRef | None:
+        """The value that the user, or whoever lifted a body, gave for this name."""
+        return self._given.get(name)
+
     def study(self, source: OnnxSource) -> None:
         """Learn which tensors are indices, and how long the axis is that they point into."""
         self._index_like = index_like(source)

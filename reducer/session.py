@@ -18,16 +18,18 @@ from reducer.finding import Finding
 from reducer.frontends.subject import InputOptions, Subject, load_subject
 from reducer.localizers.divergence import diverging_nodes
 from reducer.localizing import nodes_named, nodes_of_tensors, nodes_of_types
-from reducer.observation import FAILED, HUNG, PASSED, Observation, Probe
+from reducer.observation import FAILED, HUNG, PASSED, SKIPPED, Observation, Probe
 from reducer.oracles.capture import Capture
 from reducer.oracles.command import Check, CommandOracle
 from reducer.oracles.confirm import confirmations
 from reducer.oracles.crash import CURED, CrashOracle
 from reducer.oracles.ladder import CHECKER, REFERENCE, RUNTIME, Aim, Ladder, Plan, choose, climb
+from reducer.oracles.lifter import Lifter
 from reducer.oracles.limits import Limits
 from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Order, Prober
+from reducer.passes.base import Stage
 from reducer.programs.base import NodeId
 from reducer.programs.onnx import OnnxProgram
 from reducer.settings import Settings
@@ -41,7 +43,7 @@ AnyOracle = CrashOracle | MismatchOracle | NanOracle | CommandOracle
 # With the observation of the ladder (or the first run of a check) that makes three.
 CONFIRM_SOURCE = 2
 # The reference evaluator is given that long beside a reduction that does not need it.
-SPARED_SECONDS = 10.0
+SPARED_SECONDS = 3.0
 PROVIDERS = "reducer.worker.knowledge:providers"
 
 
@@ -181,7 +183,10 @@ class Session:
     def _spared(self, subject: Subject, prober: Prober, target: Target) -> list[Observation]:
         assert target.ladder.spared is not None
         limit = min(SPARED_SECONDS, target.oracle.limits.full)
-        return prober.climb(subject.program, Order((target.ladder.spared,), gentle=True), limit)[0]
+        seen = prober.climb(subject.program, Order((target.ladder.spared,), gentle=True), limit)[0]
+        if seen[-1].outcome == HUNG:
+            return [replace(seen[-1], outcome=SKIPPED, message=f"not done in {limit:g} s beside the reduction")]
+        return seen
 
     # --- the reduction ---------------------------------------------------------------------------------------
     def _reduce(
@@ -202,12 +207,17 @@ class Session:
         try:
             problem.enter("inferring types")
             problem.best = program = capture.types(subject.program)
-            reducer = Reducer(problem, passes)
+            reducer = Reducer(problem, [p for p in passes if p.stage is not Stage.INSIDE])
             # For a foreign check recorded values are a second thought: a suspect named by its output comes first.
             if not (settings.check and reducer.glance(self._seeds(program, prober, target, []))):
                 problem.enter("recording values")
                 problem.best = program = self._learn(capture, program, target)
                 reducer.run(self._seeds(program, prober, target, capture.refused))
+            lifter = Lifter(prober, capture, lambda lifted: self._learn(capture, lifted, target))
+            while lifter.lift(problem):
+                target.oracle.learn_names(problem.best)
+                reducer.run(self._seeds(problem.best, prober, target, []))
+            Reducer(problem, passes).finish()
         except OutOfBudget:
             status = "budget_exhausted"
         except KeyboardInterrupt:

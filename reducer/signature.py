@@ -19,6 +19,10 @@ MESSAGE_LIMIT = 600
 # Not findings about a model: something is missing on this machine.
 NEVER_A_MATCH = frozenset({"ImportError", "ModuleNotFoundError"})
 
+# A runtime wraps the message of a node inside a body in that of the node around it: the inner one is the failure.
+_WRAPPED = re.compile(
+    r"(?:Non-zero status code returned while running \S+ node\. Name:'[^']*' Status Message: )+(?=Non-zero)"
+)
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _LOG_PREFIX = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.\d]* \[[A-Z]:[^\]]*\] ?")
 _LOAD_FROM = re.compile(r"Load model from .{0,1000}? failed: ?")
@@ -68,6 +72,7 @@ def normalise(message: str, vocabulary: Vocabulary) -> str:
     text = _ANSI.sub("", message)
     text = _LOG_PREFIX.sub("", text)
     text = _LOAD_FROM.sub("", text)
+    text = _WRAPPED.sub("", text)
     text = _SOURCE_FILE.sub(r"\1", text)
     text = _mask_names(text, vocabulary)
     text = _QUOTED.sub(lambda m: _mask_quoted(m, vocabulary), text)

@@ -44,6 +44,10 @@ class Reducer(Generic[P]):
                 self._subsets(start, seeds)
         self._fixpoint()
 
+    def finish(self) -> None:
+        """The passes alone, to a fixpoint: for a program that is small already."""
+        self._fixpoint()
+
     def glance(self, seeds: Sequence[Seed]) -> bool:
         """Try each suspect alone. True: one node is left, and nothing else need be known of the program."""
         start = self._prepared(self.problem.best)

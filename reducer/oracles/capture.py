@@ -24,6 +24,7 @@ from reducer.programs.base import NodeId
 from reducer.programs.onnx import OnnxProgram
 from reducer.programs.onnx_source import OnnxSource
 from reducer.programs.onnx_tensors import element_name
+from reducer.values import ValueRef
 from reducer.worker.protocol import RETURNED, Call
 
 INFER = "reducer.worker.knowledge:infer_types"
@@ -38,6 +39,8 @@ class Capture:
     def __init__(self, prober: Prober, store: Path, limits: Limits) -> None:
         self.prober, self.store, self.limits = prober, store, limits
         self.runs = 0
+        # Everything recorded so far, by tensor name.
+        self.known: dict[str, ValueRef] = {}
         # Wall seconds in the worker.
         self.seconds = 0.0
         # Nodes that the runtime does not run even alone: free suspects.
@@ -93,6 +96,7 @@ class Capture:
             return source
         seen = self._attempt(program, nodes, _UNOPTIMIZED)
         if seen is not None and seen.outcome == PASSED:
+            self.known.update(seen.outputs)
             return source.learn(values=seen.outputs)
         if len(nodes) == 1:
             if seen is not None:

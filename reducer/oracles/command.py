@@ -14,6 +14,7 @@ from pathlib import Path
 
 from reducer.engine.verdict import Judgement, Verdict
 from reducer.errors import EditConflict, UsageError
+from reducer.oracles.base import Oracle
 from reducer.oracles.limits import Limits
 from reducer.programs.onnx import OnnxProgram
 from reducer.signature import FailureSignature, Vocabulary, normalise
@@ -55,7 +56,7 @@ class Ending:
     seconds: float
 
 
-class CommandOracle:
+class CommandOracle(Oracle):
     """INTERESTING when the command fails with the same code and, unless a regex decides, the same last line."""
 
     def __init__(self, check: Check, folder: Path, vocabulary: Vocabulary, limits: Limits) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from reducer.engine.verdict import Judgement, Verdict
 from reducer.errors import EditConflict, ToolFault
 from reducer.observation import DIED, FAILED, HUNG, PASSED, Observation, Probe
+from reducer.oracles.base import Oracle
 from reducer.oracles.limits import Limits
 from reducer.oracles.prober import Order, Prober
 from reducer.programs.onnx import OnnxProgram
@@ -15,9 +16,11 @@ from reducer.signature import NEVER_A_MATCH, FailureSignature, Vocabulary, of_ob
 CURED = "passes without optimizations"
 
 
-class CrashOracle:
+class CrashOracle(Oracle):
     """INTERESTING when the probe fails with the target's signature. A failure that optimization causes must also
     still go away without it: else it is another one with the same words."""
+
+    target: FailureSignature
 
     def __init__(
         self, prober: Prober, probe: Probe, target: FailureSignature, vocabulary: Vocabulary, limits: Limits

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from reducer.engine.verdict import Judgement, Verdict
 from reducer.errors import EditConflict, ToolFault
 from reducer.observation import FAILED, PASSED, Difference, Probe
+from reducer.oracles.base import Oracle
 from reducer.oracles.limits import Limits
 from reducer.oracles.prober import Order, Prober
 from reducer.oracles.randomness import random_outputs
@@ -40,8 +41,10 @@ class Dispute:
         return of_difference(self.difference, self.odd)
 
 
-class MismatchOracle:
+class MismatchOracle(Oracle):
     """INTERESTING when the two sides of the dispute still differ in kind, and grossly if they did at first."""
+
+    target: FailureSignature
 
     def __init__(
         self,

@@ -5,14 +5,17 @@ from __future__ import annotations
 from reducer.engine.verdict import Judgement, Verdict
 from reducer.errors import EditConflict, ToolFault
 from reducer.observation import FAILED, PASSED, Probe
+from reducer.oracles.base import Oracle
 from reducer.oracles.limits import Limits
 from reducer.oracles.prober import Order, Prober
 from reducer.programs.onnx import OnnxProgram
 from reducer.signature import FailureSignature, Vocabulary, of_observation
 
 
-class NanOracle:
+class NanOracle(Oracle):
     """INTERESTING when finite feeds still give NaN; an infinity is something else."""
+
+    target: FailureSignature
 
     def __init__(self, prober: Prober, probe: Probe, vocabulary: Vocabulary, limits: Limits) -> None:
         self.prober, self.probe, self.vocabulary, self.limits = prober, probe, vocabulary, limits

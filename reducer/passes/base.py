@@ -13,11 +13,13 @@ P = TypeVar("P", bound=Program)
 
 
 class Stage(IntEnum):
-    """When a pass runs: fewer nodes first, then simpler ones, then a form that equal bugs share."""
+    """When a pass runs: fewer nodes first, then inside bodies that could not be lifted, then simpler, then a form
+    that equal bugs share."""
 
     CUT = 1
-    SIMPLIFY = 2
-    CANONICALISE = 3
+    INSIDE = 2
+    SIMPLIFY = 3
+    CANONICALISE = 4
 
 
 class Edit(ABC, Generic[P]):

@@ -15,7 +15,7 @@ from pathlib import Path
 from reducer.errors import EditConflict
 from reducer.programs import wire
 from reducer.programs.base import CutMode, NodeId, NodeRef, Program, Size
-from reducer.programs.onnx_source import FunctionKey, NodeRecord, OnnxSource, WeightRecord, encode_node, walk
+from reducer.programs.onnx_source import FunctionKey, NodeRecord, OnnxSource, WeightRecord, rebuilt, rename_reads
 from reducer.programs.onnx_tensors import inline_weight, tensor_wire, type_of_tensor
 
 
@@ -111,6 +111,10 @@ class OnnxProgram(Program):
             raise EditConflict("these are not graph outputs")
         return replace(self, selected=names, whole=False)
 
+    def patched(self, record: NodeRecord) -> OnnxProgram:
+        """With another form of one kept node."""
+        return replace(self, patches={**self.patches, record.ref.id: record}, whole=False)
+
     def bypass(self, node: NodeId, output: str, stand_in: str) -> OnnxProgram:
         """Without `node`: whoever read `output` reads `stand_in` instead."""
         patches = dict(self.patches)
@@ -175,7 +179,7 @@ class OnnxProgram(Program):
         if name in self.declared:
             return self.declared[name]
         for table in (self.source.inputs, self.source.outputs, self.source.value_info):
-            if name in table:
+            if table.get(name):
                 return table[name]
         return self.source.types.get(name)
 
@@ -242,7 +246,7 @@ class OnnxProgram(Program):
             [(i, hashlib.sha256(p.encoded).hexdigest()) for i, p in sorted(self.patches.items())],
             self.interface.outputs,
             sorted(self.declared.items()),
-            (self.bare, self.whole, self.policy.by_command),
+            (self.bare, self.whole, self.policy.by_command, self.source.tag),
         )
         return hashlib.blake2b(bytes(bits) + repr(rest).encode(), digest_size=16).hexdigest()
 
@@ -250,16 +254,5 @@ class OnnxProgram(Program):
 def _renamed(record: NodeRecord, old: str, new: str) -> NodeRecord:
     """The record with one tensor name replaced in its inputs and in what its bodies capture."""
     node = record.proto()
-    for inner, _ in walk([node]):
-        for index, name in enumerate(inner.input):
-            if name == old:
-                inner.input[index] = new
-        for attribute in inner.attribute:
-            for graph in [attribute.g, *attribute.graphs]:
-                for value in graph.output:
-                    if value.name == old:
-                        value.name = new
-    encoded, bare = encode_node(node)
-    swap = tuple(new if name == old else name for name in record.inputs)
-    captures = tuple(new if name == old else name for name in record.captures)
-    return replace(record, inputs=swap, captures=captures, encoded=encoded, bare=bare)
+    rename_reads([node], {old: new})
+    return rebuilt(record, node)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import onnx
@@ -73,7 +73,10 @@ class FunctionRecord:
 
 @dataclass(frozen=True)
 class OnnxSource:
-    """A whole model in records, plus what is known of its tensors (`types`, `values`), learnt after loading."""
+    """A whole model in records, plus what is known of its tensors (`types`, `values`), learnt after loading.
+
+    `tag` tells sources apart that were made from one another (a body lifted out of its node).
+    """
 
     nodes: tuple[NodeRecord, ...]
     inputs: Mapping[str, bytes]
@@ -88,6 +91,7 @@ class OnnxSource:
     types: Mapping[str, bytes] = field(default_factory=dict)
     values: Mapping[str, ValueRef] = field(default_factory=dict)
     folder: Path | None = None
+    tag: str = ""
 
     def __post_init__(self) -> None:
         producers: dict[str, list[int]] = {}
@@ -130,6 +134,26 @@ class OnnxSource:
         return frozenset(found | {op.rsplit(".", 1)[-1] for op in found})
 
 
+def rebuilt(record: NodeRecord, node: onnx.NodeProto) -> NodeRecord:
+    """The record of an edited form of its node; names in the source are kept where nodes are."""
+    known = {ref.name: ref for ref in record.body}
+    inner = [(n, path) for n, path in walk([node]) if n is not node]
+    body = tuple(
+        known.get(n.name) or NodeRef(record.ref.id, qualified(n.domain, n.op_type), n.name, path, n.name)
+        for n, path in inner
+    )
+    encoded, bare = encode_node(node)
+    return replace(
+        record,
+        inputs=tuple(node.input),
+        captures=captured_names(node),
+        outputs=tuple(node.output),
+        encoded=encoded,
+        bare=bare,
+        body=body,
+    )
+
+
 def subgraphs(node: onnx.NodeProto) -> Iterator[tuple[str, onnx.GraphProto]]:
     """The bodies of a node with the attribute that holds each."""
     for attribute in node.attribute:
@@ -147,6 +171,17 @@ def walk(
         yield node, path
         for name, graph in subgraphs(node):
             yield from walk(graph.node, (*path, node.name, name))
+
+
+def rename_reads(nodes: Iterable[onnx.NodeProto], table: Mapping[str, str]) -> None:
+    """Have the nodes and everything in their bodies read other tensors, in place."""
+    for node in nodes:
+        for index, name in enumerate(node.input):
+            node.input[index] = table.get(name, name)
+        for _, graph in subgraphs(node):
+            rename_reads(graph.node, table)
+            for value in graph.output:
+                value.name = table.get(value.name, value.name)
 
 
 def captured_names(node: onnx.NodeProto) -> tuple[str, ...]:

@@ -27,6 +27,17 @@ def infer_types(context: Context, arguments: dict[str, Any], blobs: tuple[bytes,
     return {}, (found.SerializeToString(),)
 
 
+def inline_functions(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
+    """The model with all model-local functions inlined."""
+    import onnx
+    import onnx.inliner
+
+    program = program_of(arguments, blobs)
+    raw = program.read_bytes() if isinstance(program, Path) else program
+    inlined = onnx.inliner.inline_local_functions(onnx.ModelProto.FromString(raw))
+    return {}, (inlined.SerializeToString(),)
+
+
 def first_divergence(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
     """Run two probes and list the outputs, in order, on which they differ: {"outputs": [{output, kind, ...}]}."""
     program, feeds = program_of(arguments, blobs), read_feeds(arguments["feeds"])
