@@ -12,7 +12,7 @@ from rich.text import Text
 
 from reducer.delivery import deliver
 from reducer.progress import Progress
-from reducer.session import Session
+from reducer.sessions.onnx import OnnxSession
 from reducer.settings import Settings
 from reporters.terminal import print_summary
 
@@ -26,7 +26,7 @@ def main() -> None:
     quiet = Progress()
     with tempfile.TemporaryDirectory() as scratch:
         settings = Settings(inputs=ROOT / SAMPLE / "inputs.npz", output=Path(scratch) / "out")
-        with Session(settings, ROOT / SAMPLE / "model.onnx", quiet, quiet.say) as session:
+        with OnnxSession(settings, str(ROOT / SAMPLE / "model.onnx"), quiet, quiet.say) as session:
             finding = session.run()
             assert session.workspace is not None
             finding = deliver(finding, session.workspace)

@@ -9,7 +9,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
@@ -45,23 +44,24 @@ app = App(
 
 @app.default
 def reduce_model(
-    model: Annotated[Path, Parameter(help="The ONNX model that fails (.onnx, or text: .onnxtxt).")],
+    model: Annotated[str, Parameter(help="The ONNX model that fails (.onnx, or text: .onnxtxt).")],
     /,
     *,
     settings: Settings = Settings(),  # noqa: B008 - frozen, and cyclopts reads the defaults from it
 ) -> int:
     """Reduce one model."""
     _consistent(settings)
+    from reducer.discovery import source_kind
     from reducer.worker.host import Host, HostOptions, memory_cap
 
-    # Before the imports below: the zygote imports its backends meanwhile.
-    host = Host(HostOptions(memory=memory_cap(settings.memory_limit)))
+    source = source_kind(model)
+    # Before the session is loaded: the zygote imports its backends meanwhile.
+    host = Host(HostOptions(preload=source.preload, memory=memory_cap(settings.memory_limit)))
     from reducer.progress import JsonProgress, make_progress
-    from reducer.session import Session
 
     progress = make_progress(as_json=settings.json, quiet=settings.quiet, verbose=settings.verbose)
     try:
-        with Session(settings, model, progress, progress.say, host) as session:
+        with source.load()(settings, model, progress, progress.say, host) as session:
             try:
                 finding = session.run()
                 if finding.status == "not_reproduced":
@@ -69,7 +69,6 @@ def reduce_model(
                 else:
                     from reducer.delivery import deliver
 
-                    assert session.workspace is not None
                     progress.say("running the repro script in fresh processes")
                     finding = deliver(finding, session.workspace, session.completed)
                     code, folder = REDUCED, session.workspace.target
@@ -90,7 +89,7 @@ def reduce_model(
     return code
 
 
-def _show(finding: Any, folder: Path | None, *, verbose: bool) -> None:
+def _show(finding: Any, folder: Any, *, verbose: bool) -> None:
     from rich.console import Console
 
     import reporters.terminal as terminal

@@ -118,13 +118,14 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
 def source_of(subject: Subject) -> Source:
     """Facts of the source model."""
     return Source(
-        "onnx",
-        str(subject.path),
-        subject.nodes,
-        subject.size,
-        subject.sha256,
-        subject.producer or None,
-        {domain or "ai.onnx": version for domain, version in subject.opsets.items()},
+        kind="onnx",
+        path=str(subject.path),
+        nodes=subject.nodes,
+        bytes=subject.size,
+        sha256=subject.sha256,
+        producer=subject.producer or None,
+        inputs="given" if subject.own_inputs else "generated",
+        opsets={domain or "ai.onnx": version for domain, version in subject.opsets.items()},
     )
 
 

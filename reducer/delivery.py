@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from reducer import registry
+from reducer.discovery import discover
 from reducer.finding import Artifact, Finding
 from reducer.workspace import Workspace
 from reporters.base import Document, Reporter
@@ -53,7 +53,7 @@ def _render(finding: Finding) -> list[Document]:
 
 
 def _reporters() -> list[Reporter]:
-    return [kind() for kind in registry.discover("reporters", Reporter, "onnx_reduce.reporters")]  # type: ignore[type-abstract]
+    return [kind() for kind in discover("reporters", Reporter, "onnx_reduce.reporters")]  # type: ignore[type-abstract]
 
 
 def _with_script(finding: Finding, workspace: Workspace) -> Finding:

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 from reducer.errors import EditConflict
 from reducer.programs.onnx import OnnxProgram
-from reducer.programs.onnx_source import OnnxSource
+from reducer.programs.onnx_source import NodeRecord, OnnxSource
 from reducer.programs.onnx_tensors import read_type
 from reducer.values import Value, ValueRef, append_values, is_float
 
@@ -35,6 +35,8 @@ class FeedBook:
         self._given: dict[str, ValueRef] = {}
         self._made: dict[tuple[str, bytes], ValueRef] = {}
         self._index_like: dict[str, int] = {}
+        self._ones: set[str] = set()
+        self._zeros: set[str] = set()
         # Candidates are judged side by side; appending to the store is not atomic.
         self._lock = threading.Lock()
 
@@ -49,6 +51,7 @@ class FeedBook:
     def study(self, source: OnnxSource) -> None:
         """Learn which tensors are indices, and how long the axis is that they point into."""
         self._index_like = index_like(source)
+        self._ones, self._zeros = named_inputs(source, ("scales",)), named_inputs(source, ("axis", "axes"))
 
     def feeds_of(self, program: OnnxProgram) -> dict[str, ValueRef]:
         """A feed for every input that needs one. Raises EditConflict for a type that cannot be fed."""
@@ -101,6 +104,8 @@ class FeedBook:
             return np.asarray(rng.integers(0, 2, shape), dtype=dtype)
         if dtype.kind == "c":
             return np.asarray(rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(dtype)
+        if name in self._ones or name in self._zeros:
+            return np.full(shape, int(name in self._ones)).astype(dtype)
         if is_float(dtype):
             return np.asarray(rng.standard_normal(shape)).astype(dtype)
         if name in self._index_like:
@@ -117,16 +122,29 @@ class FeedBook:
 def index_like(source: OnnxSource) -> dict[str, int]:
     """Names that an operator's schema calls indices, with the length of the axis they point into (2 if unknown)."""
     found: dict[str, int] = {}
-    for record in source.nodes:
-        domain, _, op_type = record.ref.op_type.rpartition(".")
-        try:
-            formals = onnx.defs.get_schema(op_type, domain).inputs
-        except onnx.defs.SchemaError:
-            continue
+    for record, formals in _with_schemas(source):
         for position, (formal, name) in enumerate(zip(formals, record.inputs, strict=False)):
             if name and formal.name in ("indices", "Indices", "ind", "index"):
                 found[name] = _axis_length(source, record.inputs[:position])
     return found
+
+
+def named_inputs(source: OnnxSource, formal_names: tuple[str, ...]) -> set[str]:
+    """Names that an operator's schema calls one of these."""
+    found: set[str] = set()
+    for record, formals in _with_schemas(source):
+        found.update(name for formal, name in zip(formals, record.inputs, strict=False) if formal.name in formal_names)
+    return found - {""}
+
+
+def _with_schemas(source: OnnxSource) -> Iterable[tuple[NodeRecord, Any]]:
+    """Nodes with the formal inputs of their operator, where it has a schema."""
+    for record in source.nodes:
+        domain, _, op_type = record.ref.op_type.rpartition(".")
+        try:
+            yield record, onnx.defs.get_schema(op_type, domain).inputs
+        except onnx.defs.SchemaError:
+            continue
 
 
 def _axis_length(source: OnnxSource, before: Iterable[str]) -> int:

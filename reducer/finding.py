@@ -15,7 +15,8 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Source:
-    """What the user named. `nodes` counts subgraph bodies and called functions; `bytes` includes weights."""
+    """What the user named. `nodes` counts subgraph bodies and called functions; `bytes` includes weights;
+    `inputs` says whether the feeds were given or generated."""
 
     kind: str
     path: str
@@ -23,6 +24,7 @@ class Source:
     bytes: int
     sha256: str | None = None
     producer: str | None = None
+    inputs: str = "generated"
     opsets: Mapping[str, int] = field(default_factory=dict)
 
 

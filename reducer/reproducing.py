@@ -19,7 +19,7 @@ from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Order, Prober
 from reducer.programs.onnx import OnnxProgram
 from reducer.signature import literal_fragments
-from reducer.values import Value, ValueRef
+from reducer.values import Value, ValueRef, is_narrow
 from reducer.worker.protocol import RETURNED, Call
 from reducer.workspace import EXPECTED, INPUTS, Workspace
 
@@ -195,7 +195,7 @@ def _described(feeds: Mapping[str, Value]) -> tuple[Feed, ...]:
         else:
             array = np.asarray(value)
             dtype = "string" if array.dtype.kind in "OUS" else array.dtype.name
-            short = array.size <= MOST_LITERALS and array.dtype.kind != "V" and array.dtype.kind != "c"
+            short = array.size <= MOST_LITERALS and not is_narrow(array.dtype) and array.dtype.kind != "c"
             described.append(Feed(name, dtype, array.shape, array.tolist() if short else None))
     return tuple(described)
 

@@ -57,9 +57,14 @@ def dtype_named(name: str) -> np.dtype[Any]:
         return narrow
 
 
+def is_narrow(dtype: np.dtype[Any]) -> bool:
+    """Whether numpy itself does not know the dtype: those of ml_dtypes."""
+    return dtype.isbuiltin == 2
+
+
 def is_float(dtype: np.dtype[Any]) -> bool:
     """Whether the dtype holds floating-point numbers, the narrow ones of ml_dtypes included."""
-    return dtype.kind == "f" or (dtype.kind == "V" and "float" in dtype.name)
+    return dtype.kind == "f" or (is_narrow(dtype) and "float" in dtype.name)
 
 
 def summary_of(value: Value) -> tuple[str, tuple[int, ...] | None]:
@@ -148,7 +153,7 @@ def to_npz(values: Tensors) -> dict[str, np.ndarray[Any, Any]]:
             array = np.asarray(value)
             if array.dtype.kind in "OS":
                 array = np.array([str(x) for x in array.ravel()], dtype=np.str_).reshape(array.shape)
-            elif array.dtype.kind == "V" or array.dtype.name not in np.sctypeDict:
+            elif is_narrow(array.dtype):
                 array = array.view(np.dtype(f"u{array.dtype.itemsize}"))
             arrays[name] = array
     return arrays

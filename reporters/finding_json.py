@@ -18,7 +18,12 @@ class FindingJson(Reporter):
     name: ClassVar[str] = "finding.json"
 
     def render(self, finding: Finding) -> Sequence[Document]:
-        text = json.dumps(_plain(finding.to_json()), indent=2, allow_nan=False)
+        """The one file; always."""
+        plain = _plain(finding.to_json())
+        for key in ("sha256", "producer"):
+            if plain["source"].get(key) is None:
+                plain["source"].pop(key, None)  # strings that may be missing, says the schema, not null
+        text = json.dumps(plain, indent=2, allow_nan=False)
         return [Document("other", "finding.json", text + "\n")]
 
 
@@ -29,4 +34,8 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if hasattr(value, "tolist"):  # a numpy scalar or array
+        return _plain(value.tolist())
     return str(value) if isinstance(value, PurePath) else value

@@ -5,19 +5,23 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import jinja2
+from typing import TYPE_CHECKING, Any
 
 from reducer.finding import Finding
 
+if TYPE_CHECKING:
+    import jinja2
+
 # In a wheel the templates lie inside the package; in a checkout beside it.
 _PLACES = (Path(__file__).with_name("_templates"), Path(__file__).resolve().parents[1] / "templates")
+_PACKAGES = ("onnxruntime", "onnx", "numpy", "python")
 
 
 @cache
 def environment() -> jinja2.Environment:
     """Strict about undefined names, so that a template cannot silently print nothing."""
+    import jinja2  # here: the terminal needs this module's small functions, and no template
+
     place = next(folder for folder in _PLACES if folder.is_dir())
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(place),
@@ -27,14 +31,13 @@ def environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    made.filters["fenced"] = fenced
+    made.filters["quoted"] = quoted
     return made
 
 
 def render(template: str, **values: Any) -> str:
-    """A template with its values; at most one blank line in a row beyond what Python code wants."""
-    text = environment().get_template(template).render(**values)
-    return re.sub(r"\n{4,}", "\n\n\n", text).strip("\n") + "\n"
+    """A template with its values; one newline at the end."""
+    return environment().get_template(template).render(**values).strip("\n") + "\n"
 
 
 def fenced(text: str, language: str = "") -> str:
@@ -44,16 +47,33 @@ def fenced(text: str, language: str = "") -> str:
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
+def folded(block: str, summary: str, lines: int) -> str:
+    """The block as it is, or under a line to click on when it has more than `lines` lines."""
+    if block.count("\n") <= lines:
+        return block
+    return f"<details><summary>{summary}</summary>\n\n{block}\n\n</details>"
+
+
 def one_line(text: str, most: int = 160) -> str:
     """The first line of a message, cut at `most` characters."""
     line = next((part.strip() for part in text.splitlines() if part.strip()), "")
     return line if len(line) <= most else line[: most - 3] + "..."
 
 
+def quoted(text: str) -> str:
+    """A Python string literal, in double quotes as formatters want it."""
+    inner = repr(text)[1:-1]
+    if repr(text).startswith("'"):
+        inner = inner.replace("\\'", "'").replace('"', '\\"')
+    return f'"{inner}"'
+
+
 def versions(finding: Finding) -> str:
-    """The packages that matter, in one line."""
-    names = ("onnxruntime", "onnx", "numpy", "python")
-    return ", ".join(f"{name} {finding.environment[name]}" for name in names if finding.environment.get(name))
+    """The packages that matter and the platform, in one line."""
+    facts = finding.environment
+    named = [f"{name} {facts[name]}" for name in _PACKAGES if facts.get(name)]
+    system = " ".join(str(facts[key]) for key in ("os", "arch") if facts.get(key))
+    return ", ".join([*named, system] if system else named)
 
 
 def counted(nodes: int) -> str:

@@ -5,14 +5,15 @@ Exit codes: 1 the bug is there, 0 it is gone, 125 cannot tell (`git bisect run` 
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from reducer.finding import Feed, Finding, Probe, Reproduction
+from reducer.finding import Finding, Probe, Reproduction
 from reporters.base import Document, Reporter
-from reporters.privacy import scrub
+from reporters.literals import NOTHING, expression, is_narrow, is_saved
+from reporters.privacy import scrub, scrub_paths
 from reporters.rendering import one_line, render, versions
 
 _TEMPLATES = {
@@ -31,7 +32,14 @@ _LEVELS = {
     "all": "ORT_ENABLE_ALL",
 }
 _BACKENDS = ("onnxruntime", "reference", "onnx-checker", "onnx-shape-inference")
-_PLAIN_DTYPES = ("float", "int", "uint", "bool", "complex")
+# The header as onnx.printer breaks it; one line says the same.
+_HEADER = re.compile(r"\A<\s+(ir_version: \d+),\s+(opset_import: \[[^\]\n]*\])\s+>\n")
+_CODE_NAMES = {
+    "np": "import numpy as np",
+    "helper": "from onnx import helper",
+    "numpy_helper": "from onnx import numpy_helper",
+    "TensorProto": "from onnx import TensorProto",
+}
 
 
 @dataclass(frozen=True)
@@ -57,98 +65,128 @@ class ReproScript(Reporter):
     name: ClassVar[str] = "repro.py"
 
     def render(self, finding: Finding) -> Sequence[Document]:
+        """The script, or nothing without a reproduction that can be written down."""
         repro = finding.reproduction
-        template = _TEMPLATES.get(repro.form) if repro is not None else None
-        if repro is None or template is None or any(probe.backend not in _BACKENDS for probe in repro.probes):
+        if repro is None or not _can_write(repro):
             return []
-        runs = [_run(probe, repro) for probe in repro.probes]
-        text = render(
-            template,
-            repro=repro,
-            runs=runs,
-            head=_head(finding, repro),
-            imports=_imports(repro, runs),
-            model=_model(repro),
-            feeds=[(feed.name, _expression(feed)) for feed in repro.feeds],
-            feeds_file=any(feed.values is None and feed.dtype != "optional(none)" for feed in repro.feeds),
-            fragments=list(repro.fragments),
-        )
+        text = render(_TEMPLATES[repro.form], **_values(finding, repro))
         return [Document("repro_script", "repro.py", text)]
+
+
+def _can_write(repro: Reproduction) -> bool:
+    probes = repro.probes
+    known = all(p.backend in _BACKENDS and p.options.get("opt_level", "all") in _LEVELS for p in probes)
+    return repro.form in _TEMPLATES and known and (bool(probes) or repro.form == "command")
+
+
+def _values(finding: Finding, repro: Reproduction) -> dict[str, Any]:
+    runs = [_run(probe, repro) for probe in repro.probes] if repro.form != "command" else []
+    fed = repro.feeds if any(run.runs for run in runs) else ()
+    model, code = _model(repro), None
+    own_imports: list[str] = []
+    if model is None and repro.model_code is not None:
+        code, own_imports = _split_imports(repro.model_code)
+    # Which outputs are narrow is known only from the text; raw bits in or out need another way to run.
+    narrow = any(map(is_narrow, fed)) or (bool(fed) and model is not None and bool(re.search("bfloat16|float8", model)))
+    inline = model is not None or code is not None
+    return {
+        "repro": repro,
+        "runs": runs,
+        "head": _head(finding, repro),
+        "imports": _merged(own_imports, _imports(repro, runs, model is not None, code, narrow)),
+        "model": model,
+        "quotes": "'''" if model is not None and '"""' in model else '"""',
+        "code": code,
+        "inline": inline,
+        "expected": one_line(scrub(repro.expected_text)) or "no failure",
+        "placed": any("{}" in word for word in repro.command),
+        "seconds": _seconds(repro),
+        "feeds": [(feed.name, expression(feed)) for feed in fed],
+        "feeds_file": any(map(is_saved, fed)),
+        "narrow": narrow,
+        "raw": narrow and any(run.backend == "onnxruntime" and run.runs for run in runs),
+        # What an inline model does not hold, its script need not know how to compare.
+        "sequences": model is None or "seq(" in model,
+        "strings": model is None or "string" in model or "seq(" in model,
+        "wide": "complex128" if model is None or "complex" in model else "float64",
+        # A path in a message is one of this machine: it says nothing on another and must not leave this one.
+        "fragments": [piece for piece in repro.fragments if scrub_paths(piece) == piece],
+    }
 
 
 def _run(probe: Probe, repro: Reproduction) -> Run:
     level = _LEVELS[probe.options.get("opt_level", "all")]
     provider = probe.options.get("provider", "CPUExecutionProvider")
+    if not provider.endswith("ExecutionProvider"):
+        provider += "ExecutionProvider"
     return Run(probe.backend, level, provider, repro.stage in ("run", "compare"))
+
+
+def _seconds(repro: Reproduction) -> str:
+    """The limit of the run as the script writes it; only a hang must not be given longer than it had."""
+    seconds = repro.timeout_seconds + (60.0 if repro.form == "death" else 0.0)
+    return f"{seconds:g}"
 
 
 def _head(finding: Finding, repro: Reproduction) -> list[str]:
     """The lines of the module docstring."""
     failure = finding.failure
-    what = scrub(one_line(failure.message if failure else repro.actual_text, 110))
-    expected = scrub(one_line(repro.expected_text, 100)) or "no failure"
-    actual = scrub(one_line(repro.actual_text, 100)) or what
-    lines = [what, "", f"Seen with {versions(finding)}.", f"Expected: {expected}", f"Actual: {actual}"]
+    what = one_line(scrub(failure.message if failure else repro.actual_text), 110)
+    expected = one_line(scrub(repro.expected_text), 100) or "no failure"
+    actual = one_line(scrub(repro.actual_text), 110)
+    lines = [what or "A failure.", "", f"Seen with {versions(finding)}.", f"Expected: {expected}"]
+    if actual and actual != what:
+        lines.append(f"Actual: {actual}")
     lines.append("Exit code: 1 while the bug is there, 0 when it is gone, 125 when it cannot be told.")
-    return [line.replace("\\", "/").replace('"""', "'''") for line in lines]
-
-
-def _imports(repro: Reproduction, runs: Sequence[Run]) -> list[str]:
-    """Import lines of packages that may be missing."""
-    backends = {run.backend for run in runs}
-    found = []
-    if repro.feeds or repro.form in ("mismatch", "nan"):
-        found.append("import numpy as np")
-    if any(_is_narrow(feed) for feed in repro.feeds):
-        found.append("import ml_dtypes")
-    if "reference" in backends:
-        found.append("from onnx.reference import ReferenceEvaluator")
-    if repro.form != "command" and (repro.model_text is not None or backends - {"onnxruntime"}):
-        found += ["import onnx", "import onnx.parser"] if repro.model_text is not None else ["import onnx"]
-    if "onnxruntime" in backends:
-        found.append("import onnxruntime as ort")
-    return found
+    # Backslashes and quotes would end or change the string; other unprintables are no Python source at all.
+    plain = (line.replace("\\", "/").replace('"""', "'''") for line in lines)
+    return ["".join(c if c.isprintable() else " " for c in line) for line in plain]
 
 
 def _model(repro: Reproduction) -> str | None:
     """The model's text when it can stand in a raw string."""
     text = repro.model_text
-    return None if text is None or "'''" in text or text.rstrip().endswith("\\") else text.strip()
+    if text is None or ('"""' in text and "'''" in text) or text.rstrip().endswith("\\"):
+        return None
+    return compact(text)
 
 
-def _is_narrow(feed: Feed) -> bool:
-    known = feed.dtype == "string" or feed.dtype.startswith((*_PLAIN_DTYPES, "sequence", "optional", "map"))
-    return not known or feed.dtype.startswith("float8")
+def compact(text: str) -> str:
+    """Model text with its header on one line and no blanks at the ends of lines."""
+    stripped = "\n".join(line.rstrip() for line in text.strip().splitlines())
+    return _HEADER.sub(r"<\1, \2>\n", stripped)
 
 
-def _expression(feed: Feed) -> str:
-    """Python code that makes the value of a feed."""
-    if feed.dtype == "optional(none)":
-        return "None"
-    if feed.values is None:
-        return _from_file(feed)
-    dtype = "object" if feed.dtype == "string" else f'"{feed.dtype}"'
-    array = f"np.array({literal(feed.values)}, dtype={dtype})"
-    empty = feed.shape is not None and 0 in feed.shape
-    return f"{array}.reshape({tuple(feed.shape or ())})" if empty else array
+def _split_imports(code: str) -> tuple[str, list[str]]:
+    """(the code without its imports, these): a missing package must not look like the bug."""
+    lines = code.strip().splitlines()
+    imports = [line for line in lines if line.startswith(("import ", "from "))]
+    rest = "\n".join(line for line in lines if not line.startswith(("import ", "from ")))
+    return rest.strip("\n"), imports
 
 
-def _from_file(feed: Feed) -> str:
-    if feed.dtype.startswith("sequence"):
-        return f"[saved[key] for key in saved.files if key.rpartition('.')[0] == {feed.name!r}]"
-    if feed.dtype == "map":
-        keys, values = f"saved[{feed.name + '.keys'!r}]", f"saved[{feed.name + '.values'!r}]"
-        return f"dict(zip({keys}.tolist(), {values}.tolist()))"
-    array = f"saved[{feed.name!r}]"
-    if feed.dtype == "string":
-        return f"{array}.astype(object)"
-    return f"{array}.view(ml_dtypes.{feed.dtype})" if _is_narrow(feed) else array
+def _imports(repro: Reproduction, runs: Sequence[Run], text: bool, code: str | None, narrow: bool) -> list[str]:
+    """Import lines of packages that may be missing."""
+    backends = {run.backend for run in runs}
+    found = []
+    fed = repro.feeds if any(run.runs for run in runs) else ()
+    if any(feed.dtype != NOTHING for feed in fed) or repro.form in ("mismatch", "nan"):
+        found.append("import numpy as np")
+    if narrow:
+        found.append("import ml_dtypes")
+    if text:
+        found.append("import onnx.parser")
+    elif backends - {"onnxruntime"} or narrow or (code is not None and (not backends or "onnx." in code)):
+        found.append("import onnx")
+    if "onnxruntime" in backends:
+        found.append("import onnxruntime as ort")
+    if "reference" in backends:
+        found.append("from onnx.reference import ReferenceEvaluator")
+    if code is not None:
+        found += [line for name, line in _CODE_NAMES.items() if re.search(rf"(?<![\w.]){name}\.", code)]
+    return found
 
 
-def literal(value: Any) -> str:
-    """A Python literal; infinities and NaN as float("...") so that the script needs no names for them."""
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(literal(item) for item in value) + "]"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f'float("{value}")'
-    return repr(value)
+def _merged(first: Sequence[str], second: Sequence[str]) -> list[str]:
+    """Each line once; plain imports before `from` ones, by name."""
+    return sorted({*first, *second}, key=lambda line: (line.startswith("from "), line.split()[1]))

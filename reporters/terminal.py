@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +15,7 @@ from reporters.rendering import counted, one_line, size_text
 
 GRAPH_LINES = 14
 SUSPECTS = 3
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _COLOURS = {"passed": "green", "failed": "red", "died": "red", "hung": "red", "differs": "red", "skipped": "dim"}
 
 
@@ -31,11 +34,17 @@ def print_summary(finding: Finding, console: Console, folder: Path) -> None:
     if reduced.text:
         _graph(console, reduced.text)
     _proofs(finding, console)
+    if finding.source.inputs == "generated" and failure.stage in ("run", "compare"):
+        _row(console, "inputs", "generated (seeded): if they are not legal for this model, give yours with --inputs")
     for other in finding.search.also_found:
-        _row(console, "also found", f"{one_line(str(other['detail']), 120)} ({other['path']})", "yellow")
+        _row(
+            console, "also found", f"{one_line(str(other.get('detail', '')), 120)} ({other.get('path', '')})", "yellow"
+        )
     files = ", ".join(artifact.path for artifact in finding.artifacts if artifact.kind != "trace")
     _row(console, "files", f"{folder}/: {files}")
-    _row(console, "next", f"python {folder / 'repro.py'}", "bold cyan")
+    script = next((a.path for a in finding.artifacts if a.kind == "repro_script"), None)
+    if script is not None:
+        _row(console, "next", f"python {shlex.quote(str(folder / script))}", "bold cyan")
 
 
 def print_passes(finding: Finding, console: Console) -> None:
@@ -74,25 +83,33 @@ def _graph(console: Console, text: str) -> None:
 
 
 def _row(console: Console, label: str, text: str, style: str = "") -> None:
-    """A labelled line; Text keeps the user's brackets from being read as markup."""
-    console.print(Text.assemble((f"{label:<11}", "bold"), (text, style)))
+    """A labelled line. Text keeps the user's brackets from being read as markup; into a file it goes unbroken,
+    so that a path or a command can be searched for and copied."""
+    line = Text.assemble((f"{label:<11}", "bold"), (_plain(text), style))
+    console.print(line, soft_wrap=not console.is_terminal)
+
+
+def _plain(text: str) -> str:
+    """Without the control codes that some messages bring along: colours, cursor moves, bells."""
+    return "".join(c for c in _ESCAPES.sub("", text) if c.isprintable() or c == "\t")
 
 
 def print_ladder(finding: Finding, console: Console) -> None:
-    """The table of rungs of a model on which nothing failed."""
-    console.print(Text("nothing to reduce: the model does not fail", style="bold"))
+    """The table of rungs; when nothing failed, that is said first."""
+    if finding.failure is None:
+        console.print(Text("nothing to reduce: the model does not fail", style="bold"))
     if not finding.ladder:
-        console.print(Text("the check command accepts the original model"))
+        if finding.failure is None:
+            console.print(Text("the check command accepts the original model"))
         return
     if not console.is_terminal:
         for rung in finding.ladder:
-            console.print(
-                Text(f"{rung.stage:<16} {rung.outcome:<8} {rung.backend}  {one_line(rung.message or '', 120)}")
-            )
+            told = f"{rung.stage:<16} {rung.outcome:<8} {rung.backend}  {_plain(one_line(rung.message or '', 120))}"
+            console.print(Text(told.rstrip()), soft_wrap=True)
         return
     table = Table("stage", "backend", "outcome", "message", "seconds")
     for rung in finding.ladder:
         seconds = f"{rung.seconds:.3f}" if rung.seconds is not None else ""
         outcome = Text(rung.outcome, style=_COLOURS.get(rung.outcome, ""))
-        table.add_row(rung.stage, Text(rung.backend), outcome, Text(one_line(rung.message or "", 120)), seconds)
+        table.add_row(rung.stage, Text(rung.backend), outcome, Text(_plain(one_line(rung.message or "", 120))), seconds)
     console.print(table)

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from reducer.finding import Finding
 from reducer.lifting import lifts
 from reducer.progress import Progress
-from reducer.session import Session
+from reducer.sessions.onnx import OnnxSession
 from reducer.settings import Settings
 from tests.models import model_of, program_of
 
@@ -22,7 +22,7 @@ BODY = "t = Abs(z) u = Elu(t) p = Neg(u)"
 def reduced(model: onnx.ModelProto, folder: Path, **options: object) -> tuple[Finding, onnx.ModelProto]:
     onnx.save(model, str(folder / "m.onnx"))
     quiet = Progress()
-    with Session(Settings(output=folder / "o", **options), folder / "m.onnx", quiet, quiet.say) as session:  # type: ignore[arg-type]
+    with OnnxSession(Settings(output=folder / "o", **options), str(folder / "m.onnx"), quiet, quiet.say) as session:  # type: ignore[arg-type]
         finding = session.run()
         assert session.workspace is not None
         return finding, onnx.load(str(session.workspace.folder / "reduced.onnx"))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from reducer.backends.base import Backend, Options, Runner
-from reducer.values import Tensors
+from reducer.values import Tensors, dtype_named, is_narrow
 
 LEVELS = {
     "none": "ORT_DISABLE_ALL",
@@ -14,6 +14,18 @@ LEVELS = {
     "extended": "ORT_ENABLE_EXTENDED",
     "layout": "ORT_ENABLE_LAYOUT",
     "all": "ORT_ENABLE_ALL",
+}
+
+
+# Limits of the Python binding, not findings about a model. It can hand out no packed types at all; others it
+# holds only as raw bits: ONNX Runtime's name of the type -> the one of ml_dtypes.
+UNFETCHABLE = ("tensor(int4", "tensor(uint4", "tensor(int2", "tensor(uint2", "tensor(float4", "tensor(float8e8m0")
+NARROW = {
+    "tensor(bfloat16)": "bfloat16",
+    "tensor(float8e4m3fn)": "float8_e4m3fn",
+    "tensor(float8e4m3fnuz)": "float8_e4m3fnuz",
+    "tensor(float8e5m2)": "float8_e5m2",
+    "tensor(float8e5m2fnuz)": "float8_e5m2fnuz",
 }
 
 
@@ -25,13 +37,17 @@ class OnnxRuntime(Backend):
 
     def open(self, program: bytes | Path, options: Options) -> Runner:
         session = make_session(program, options)
-        names = [output.name for output in session.get_outputs()]
-        types = {item.name: item.type for item in session.get_inputs()}
+        outputs = {output.name: output.type for output in session.get_outputs()}
+        names = [name for name, kind in outputs.items() if not kind.startswith(UNFETCHABLE)]
+        inputs = {item.name for item in session.get_inputs()}
+        raw_outputs = any(kind in NARROW for kind in outputs.values())
 
         def run(feeds: Tensors) -> Tensors:
-            fed = {name: value for name, value in feeds.items() if name in types}
-            if any(_is_narrow(value) for value in fed.values()):
-                return _run_with_ort_values(session, names, fed)
+            fed = {name: value for name, value in feeds.items() if name in inputs}
+            if not names:
+                return {}  # every output is of a type that the binding cannot hand out
+            if raw_outputs or any(_is_narrow(value) for value in fed.values()):
+                return _run_with_ort_values(session, {name: outputs[name] for name in names}, fed)
             return dict(zip(names, session.run(names, {k: _plain(v) for k, v in fed.items()}), strict=True))
 
         return run
@@ -51,7 +67,7 @@ def make_session(program: bytes | Path, options: Options) -> Any:
 
 
 def _is_narrow(value: Any) -> bool:
-    return getattr(getattr(value, "dtype", None), "kind", "") == "V"
+    return hasattr(value, "dtype") and is_narrow(value.dtype)
 
 
 def _plain(value: Any) -> Any:
@@ -59,8 +75,8 @@ def _plain(value: Any) -> Any:
     return value.astype(object) if getattr(getattr(value, "dtype", None), "kind", "") == "U" else value
 
 
-def _run_with_ort_values(session: Any, names: list[str], feeds: Tensors) -> Tensors:
-    """bfloat16 and float8 have no numpy type of their own in the binding: pass raw bits with the ONNX type."""
+def _run_with_ort_values(session: Any, outputs: dict[str, str], feeds: Tensors) -> Tensors:
+    """bfloat16 and float8 pass the binding as raw bits with the ONNX type said beside them."""
     import numpy as np
     import onnxruntime as ort
     from onnx import helper
@@ -72,6 +88,21 @@ def _run_with_ort_values(session: Any, names: list[str], feeds: Tensors) -> Tens
             elem = helper.np_dtype_to_tensor_dtype(value.dtype)
             fed[name] = ort.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, elem)
         else:
-            fed[name] = ort.OrtValue.ortvalue_from_numpy(np.array(value))
-    outputs = session.run_with_ort_values(names, fed)
-    return {name: output.numpy() for name, output in zip(names, outputs, strict=True)}
+            fed[name] = ort.OrtValue.ortvalue_from_numpy(np.array(_plain(value)))
+    made = session.run_with_ort_values(list(outputs), fed)
+    return {name: _fetched(value, NARROW.get(outputs[name])) for name, value in zip(outputs, made, strict=True)}
+
+
+def _fetched(value: Any, narrow: str | None) -> Any:
+    """The value as an array of its own; raw bits are copied from where the runtime keeps them."""
+    if narrow is None:
+        return value.numpy()
+    import ctypes
+
+    import numpy as np
+
+    dtype = dtype_named(narrow)
+    shape = tuple(value.shape())
+    count = int(np.prod(shape)) * dtype.itemsize
+    raw = ctypes.string_at(value.data_ptr(), count) if count else b""
+    return np.frombuffer(raw, dtype=dtype).reshape(shape)

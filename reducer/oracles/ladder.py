@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reducer.observation import (
     DIED,
@@ -66,8 +66,11 @@ class Ladder:
     spared: Probe | None = None
 
     def of(self, probe: Probe | None) -> Observation | None:
-        """What that probe did."""
-        return next((o for o in self.observations if o.probe == probe), None)
+        """What that probe did, or its load alone where nothing could be fed."""
+        if probe is None:
+            return None
+        wanted = (probe, replace(probe, run=False))
+        return next((o for o in self.observations if o.probe in wanted), None)
 
 
 def climb(prober: Prober, program: OnnxProgram, plan: Plan, limits: Limits) -> Ladder:
@@ -76,14 +79,17 @@ def climb(prober: Prober, program: OnnxProgram, plan: Plan, limits: Limits) -> L
     for backend in (CHECKER, INFERENCE):
         observations, _ = prober.climb(program, Order((Probe(backend, run=False),)), limits.full)
         ladder.observations += observations
+    feedable = prober.can_feed(program)
     waiting = [probe for probe in (plan.primary, plan.unoptimized, plan.evaluator) if probe is not None]
+    if not feedable:  # the load rungs still say something
+        waiting = [replace(probe, run=False) for probe in waiting]
     while waiting:
         failed = any(o.probe.backend == RUNTIME and o.outcome != PASSED for o in ladder.observations)
-        if failed and waiting == [plan.evaluator]:
-            ladder.spared = plan.evaluator
+        if failed and [probe.backend for probe in waiting] == [REFERENCE]:
+            ladder.spared = waiting[0]
             break
-        gated = tuple(probe for probe in waiting if probe == plan.evaluator and len(waiting) > 1)
-        order = Order(tuple(waiting), True, ladder.skipped_random, plan.expected, gated=gated)
+        gated = tuple(probe for probe in waiting if probe.backend == REFERENCE and len(waiting) > 1)
+        order = Order(tuple(waiting), feedable, ladder.skipped_random, plan.expected, gated=gated)
         observations, comparison = prober.climb(program, order, limits.full)
         ladder.observations += observations
         waiting = waiting[len(observations) :]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from reducer.errors import ToolFault
+from reducer.errors import EditConflict, ToolFault
 from reducer.feeds import FeedBook
 from reducer.observation import (
     DIED,
@@ -94,6 +94,14 @@ class Prober:
         if not any(probe.run for probe in order.probes):
             return {}
         return {name: ref.to_wire() for name, ref in self.feeds.feeds_of(program).items()}
+
+    def can_feed(self, program: OnnxProgram) -> bool:
+        """Whether every input can be given a value."""
+        try:
+            self.feeds.feeds_of(program)
+        except EditConflict:
+            return False
+        return True
 
     def call_with_model(self, program: OnnxProgram, call: Call, *, fresh: bool = False) -> Answer:
         """Run any task on a program; a program with spilled weights travels as a file beside them."""

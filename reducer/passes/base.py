@@ -41,6 +41,8 @@ class ReductionPass(ABC, Generic[P]):
     name: ClassVar[str]
     stage: ClassVar[Stage]
     rank: ClassVar[int] = 50
+    # Kinds of program (Session.kind) that the pass works on.
+    kinds: ClassVar[tuple[str, ...]] = ("onnx",)
     may_grow: ClassVar[bool] = False
     eager: ClassVar[bool] = False
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reducer.progress import Progress
-from reducer.session import Session
+from reducer.sessions.onnx import OnnxSession
 from reducer.settings import Settings
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
@@ -32,7 +32,7 @@ def test_a_sample_ends_at_its_known_minimum(name: str, jobs: int, tmp_path: Path
         jobs=jobs,
     )
     quiet = Progress()
-    with Session(settings, folder / "model.onnx", quiet, quiet.say) as session:
+    with OnnxSession(settings, str(folder / "model.onnx"), quiet, quiet.say) as session:
         finding = session.run()
     assert finding.status == "reduced"
     assert finding.reduced is not None

@@ -1,4 +1,4 @@
-"""The composition root: the data path of one run, from settings to a Finding (architecture.md section 5)."""
+"""The data path of a run on an ONNX file, from settings to a Finding (architecture.md section 5)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from reducer import registry
 from reducer.conclusion import Conclusion, conclude, nothing_found, rungs
-from reducer.engine.events import Event, Improved, Judged, Listener, PassFault
+from reducer.engine.events import Listener
 from reducer.engine.problem import Budget, OutOfBudget, Problem
 from reducer.engine.reducer import Reducer, Seed
-from reducer.engine.verdict import Verdict
 from reducer.errors import UsageError
 from reducer.finding import Finding
 from reducer.frontends.subject import InputOptions, Subject, load_subject
@@ -23,7 +23,7 @@ from reducer.oracles.capture import Capture
 from reducer.oracles.command import Check, CommandOracle
 from reducer.oracles.confirm import confirmations
 from reducer.oracles.crash import CURED, CrashOracle
-from reducer.oracles.ladder import CHECKER, REFERENCE, RUNTIME, Aim, Ladder, Plan, choose, climb
+from reducer.oracles.ladder import CHECKER, REFERENCE, Aim, Ladder, Plan, choose, climb
 from reducer.oracles.lifter import Lifter
 from reducer.oracles.limits import Limits
 from reducer.oracles.mismatch import MismatchOracle
@@ -32,10 +32,12 @@ from reducer.oracles.prober import Order, Prober
 from reducer.passes.base import Stage
 from reducer.programs.base import NodeId
 from reducer.programs.onnx import OnnxProgram
+from reducer.recording import Recorder
+from reducer.sessions.base import Session
 from reducer.settings import Settings
 from reducer.signature import of_observation
 from reducer.testcase import Tolerance
-from reducer.worker.host import Host, HostOptions, memory_cap
+from reducer.worker.host import Host
 from reducer.worker.protocol import Call
 from reducer.workspace import MODEL, Workspace
 
@@ -58,39 +60,22 @@ class Target:
     message: str
 
 
-class Session:
-    """One run on one model. Use as a context manager: leaving it ends every child process, those of a given
-    `host` too."""
+class OnnxSession(Session):
+    """One run on one ONNX model."""
+
+    kind: ClassVar[str] = "onnx"
 
     def __init__(
-        self,
-        settings: Settings,
-        model: Path,
-        listener: Listener,
-        say: Callable[[str], None],
-        host: Host | None = None,
+        self, settings: Settings, target: str, listener: Listener, say: Callable[[str], None], host: Host | None = None
     ) -> None:
-        self.settings, self.model, self._tell, self._say = settings, model, listener, say
-        self.workspace: Workspace | None = None
+        super().__init__(settings, target, listener, say, host)
+        self.model = Path(target)
         self._beside = ThreadPoolExecutor(2)
         self._late: tuple[Ladder, Future[list[Observation]]] | None = None
-        self.host = host or Host(HostOptions(memory=memory_cap(settings.memory_limit)))
-
-    def __enter__(self) -> Session:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._beside.shutdown(wait=False, cancel_futures=True)
-        self.host.close()
-
-    def abandon(self) -> Path | None:
-        """Remove the staging folder of a run that did not end, unless it holds progress: then say where."""
-        if self.workspace is None or not self.workspace.folder.exists():
-            return None
-        if self.workspace.improved:
-            return self.workspace.folder
-        self.workspace.discard()
-        return None
+        super().__exit__()
 
     def run(self) -> Finding:
         """The whole data path. The finding's status says how it ended; files lie in `workspace`."""
@@ -160,7 +145,7 @@ class Session:
         vocabulary = subject.vocabulary
         context = ""
         without = ladder.of(plan.unoptimized)
-        if seen.probe == plan.primary and seen.probe.backend == RUNTIME and without is not None:
+        if replace(seen.probe, run=True) == plan.primary and without is not None:
             # A load failure is cured when the model loads, whatever running it would do.
             loads = without.stage == "run" and seen.stage == "load" and without.outcome in (PASSED, FAILED)
             context = CURED if without.outcome == PASSED or loads else ""
@@ -200,7 +185,7 @@ class Session:
         assert workspace is not None
         limits = target.oracle.limits
         budget = Budget(settings.budget_calls, settings.budget_seconds, max(1, settings.jobs))
-        passes = registry.passes()
+        passes = registry.passes(self.kind)
         problem: Problem[OnnxProgram] = Problem(subject.program, target.oracle, budget, self._listen(prober, target))
         status = "reduced"
         capture = Capture(prober, self.host.folder / "values.bin", limits)
@@ -259,37 +244,17 @@ class Session:
 
     def _listen(self, prober: Prober, target: Target) -> Listener:
         """Log every verdict, save every improvement, keep what else was found."""
-        workspace = self.workspace
-        assert workspace is not None
+        assert self.workspace is not None
         checked = target.ladder.of(Probe(CHECKER, run=False))
         lawful = checked is not None and checked.outcome == PASSED
 
-        def listen(event: Event) -> None:
-            if isinstance(event, Judged):
-                workspace.log(
-                    {
-                        "call": event.number,
-                        "pass": event.phase,
-                        "nodes": event.nodes,
-                        "verdict": event.verdict,
-                        "signature": event.signature,
-                        "seconds": round(event.seconds, 6),
-                        "reason": event.reason,
-                        "key": event.key,
-                    }
-                )
-                slipped = event.verdict == Verdict.SLIPPED.value and not workspace.knows(event.signature)
-                if slipped and (not lawful or _is_lawful(prober, event.program, target.oracle.limits)):
-                    workspace.also_found(event.signature, event.reason, event.program.model_bytes(inline=True))
-            elif isinstance(event, Improved):
-                workspace.write(MODEL, event.program.model_bytes(inline=True))
-                workspace.improved = True
-            elif isinstance(event, PassFault):
-                workspace.write(f"crash/{event.name.replace(' ', '_')}.txt", event.trace)
-                self._say(f"the pass {event.name!r} broke and is switched off; see crash/ in the output folder")
-            self._tell(event)
+        def write(program: OnnxProgram) -> bytes:
+            return program.model_bytes(inline=True)
 
-        return listen
+        def worth_keeping(program: OnnxProgram) -> bool:
+            return not lawful or _is_lawful(prober, program, target.oracle.limits)
+
+        return Recorder(self.workspace, self._tell, self._say, MODEL, write, worth_keeping)
 
 
 def _is_lawful(prober: Prober, program: OnnxProgram, limits: Limits) -> bool:
