@@ -66,7 +66,9 @@ class Rung:
 
 @dataclass(frozen=True)
 class Reduced:
-    """The saved model. `reproduced` is "n/m": fresh processes with the same signature, of those tried."""
+    """The saved model. `reproduced` is "n/m": fresh processes with the same signature, of those tried.
+    `canonical_sha256` is equal for equal bugs; `original_values` are tensors that still hold numbers of the source,
+    with the reason ("the failure needs them", "kept on request")."""
 
     path: str
     nodes: int
@@ -75,6 +77,8 @@ class Reduced:
     one_minimal: bool
     reproduced: str
     text: str | None = None
+    canonical_sha256: str | None = None
+    original_values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,92 @@ class Suspect:
 
 
 @dataclass(frozen=True)
+class Neighbour:
+    """The reduced model with one change: `change` as one reads it ("T: float16 -> float32", "opt_level: none"),
+    `outcome` fails (the same failure) | passes | differs (another failure) | unknown, `detail` what was seen."""
+
+    axis: str
+    change: str
+    outcome: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The smallest passing neighbour that was saved, and the one edit that separates it from the failing model."""
+
+    path: str
+    edit: str
+
+
+@dataclass(frozen=True)
+class OptimizerFacts:
+    """What the optimizer did. `levels` maps a level to fails | passes | differs | unknown; `modified` are the passes
+    that changed the reduced graph, `culprits` those without which it does not fail; texts of the graph around."""
+
+    tool: str
+    levels: Mapping[str, str] = field(default_factory=dict)
+    modified: tuple[str, ...] = ()
+    culprits: tuple[str, ...] = ()
+    confirmed: bool = False
+    before: str | None = None
+    after: str | None = None
+
+
+@dataclass(frozen=True)
+class VersionFact:
+    """What one released version of a package does with the reduced model: fails | passes | differs | unknown."""
+
+    package: str
+    version: str
+    outcome: str
+    detail: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class ShapeFact:
+    """Declared, inferred and actual type and shape of one tensor at the first place where they part."""
+
+    tensor: str
+    node: str
+    declared: str = ""
+    inferred: str = ""
+    actual: str = ""
+
+
+@dataclass(frozen=True)
+class DifferenceFacts:
+    """A wrong output in numbers. `worst` are (index, expected, actual); `histogram` is (log10 of the absolute
+    difference, count); `nature` is precision | logic | "" and `why` the rule that decided."""
+
+    output: str
+    dtype: str
+    shape: tuple[int, ...]
+    differing: int
+    elements: int
+    worst: tuple[tuple[tuple[int, ...], str, str], ...] = ()
+    histogram: tuple[tuple[float, int], ...] = ()
+    nature: str = ""
+    why: str = ""
+    max_ulp: float | None = None
+
+
+@dataclass(frozen=True)
+class GraphNode:
+    """A node of the source around the culprit, for a picture: names as in the source. `kept`: it is in the result."""
+
+    name: str
+    op_type: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    kept: bool
+
+
+@dataclass(frozen=True)
 class SearchFacts:
-    """How the reduction went. `oracle_calls` are candidates really run; seconds are wall clock."""
+    """How the reduction went. `oracle_calls` are candidates really run; seconds are wall clock; `curve` is (call,
+    nodes of the best so far) at every improvement."""
 
     oracle_calls: int
     seconds: float
@@ -100,6 +188,7 @@ class SearchFacts:
     workers: int = 1
     passes: tuple[Mapping[str, Any], ...] = ()
     also_found: tuple[Mapping[str, Any], ...] = ()
+    curve: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,7 +250,11 @@ class Reproduction:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one run of onnx-reduce knows about one failure."""
+    """What one run of onnx-reduce knows about one failure.
+
+    `window` is the sentence that the versions prove ("fails since 1.24.1, last good 1.23.2"); `tracker` is where to
+    file by the routing rules (owner/name); `flaky` is "k/n" where the failure comes and goes.
+    """
 
     tool_version: str
     status: str
@@ -175,6 +268,16 @@ class Finding:
     taxonomy: Mapping[str, str] | None = None
     reproduction: Reproduction | None = None
     artifacts: tuple[Artifact, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
+    contrast: Contrast | None = None
+    optimizers: tuple[OptimizerFacts, ...] = ()
+    versions: tuple[VersionFact, ...] = ()
+    window: str | None = None
+    shapes: tuple[ShapeFact, ...] = ()
+    difference: DifferenceFacts | None = None
+    neighbourhood: tuple[GraphNode, ...] = ()
+    tracker: str | None = None
+    flaky: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict in the order of the schema."""
