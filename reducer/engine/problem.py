@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +20,10 @@ P = TypeVar("P", bound=Program)
 
 class OutOfBudget(Exception):
     """The calls or seconds that the user allowed are used up; the best so far stands."""
+
+
+class TurnOver(OutOfBudget):
+    """The time that one part of the work was given is used up; what it found stands, and the rest goes on."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,9 @@ class Problem(Generic[P]):
         self.phase = ""
         self.calls = self.cache_hits = self.speculated = 0
         self.oracle_seconds = 0.0
+        # Until when the present part of the work may go on (time.perf_counter), None: no limit of its own.
+        self.deadline: float | None = None
+        self.spent_in: defaultdict[str, float] = defaultdict(float)
         self.successes: Counter[str] = Counter()
         self.tries: Counter[str] = Counter()
         self._started, self._ended = time.perf_counter(), 0.0
@@ -84,6 +91,7 @@ class Problem(Generic[P]):
         self.calls += 1
         self.tries[self.phase] += 1
         self.oracle_seconds += spent
+        self.spent_in[self.phase] += spent
         self._cache[key] = judgement
         verdict = judgement.verdict.value
         self._tell(
@@ -130,6 +138,8 @@ class Problem(Generic[P]):
             raise OutOfBudget(f"{self.calls} calls")
         if self.budget.seconds is not None and self.seconds >= self.budget.seconds:
             raise OutOfBudget(f"{self.seconds:.0f} s")
+        if self.deadline is not None and time.perf_counter() > self.deadline:
+            raise TurnOver(self.phase)
 
     def _run(self, key: str, candidate: P, upcoming: Iterable[P]) -> tuple[Judgement, float]:
         if self._pool is None:

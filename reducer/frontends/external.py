@@ -19,9 +19,10 @@ _CHUNK = 1 << 24
 
 
 class ExternalWeights:
-    """Makes WeightRecords. `base` holds the model's own external files, `spill` our weights file."""
+    """Makes WeightRecords. `base` holds the model's own external files, `spill` our weights file; without a place to
+    spill, weights stay inside."""
 
-    def __init__(self, base: Path | None, spill: Path) -> None:
+    def __init__(self, base: Path | None, spill: Path | None) -> None:
         self._base, self._spill = base, spill
         self._used = 0
 
@@ -38,9 +39,11 @@ class ExternalWeights:
             if length < SPILL_FROM_BYTES:
                 tensor.raw_data = _read(path, offset, length)
                 _forget_location(tensor)
+            elif self._spill is not None and path.parent == Path(os.path.realpath(self._spill)):
+                return self._point_at(tensor, dims, path, offset, length)  # it lies there already
             else:
                 return self._spilled(tensor, dims, path, offset, length)
-        elif len(tensor.raw_data) >= SPILL_FROM_BYTES:
+        elif self._spill is not None and len(tensor.raw_data) >= SPILL_FROM_BYTES:
             return self._spill_raw(tensor, dims)
         encoded = wire.field(wire.GRAPH_INITIALIZER, tensor.SerializeToString())
         return WeightRecord(tensor.name, tensor.data_type, dims, len(encoded), encoded)
@@ -56,8 +59,13 @@ class ExternalWeights:
                         tensor.raw_data = _read(*self._locate(tensor))
                         _forget_location(tensor)
 
+    def _place(self) -> Path:
+        if self._spill is None:
+            raise UsageError("there is no folder for weights of that size")
+        return self._spill / WEIGHTS_FILE
+
     def _spill_raw(self, tensor: TensorProto, dims: tuple[int, ...]) -> WeightRecord:
-        target = self._spill / WEIGHTS_FILE
+        target = self._place()
         with open(target, "ab") as stream:
             offset = _align(stream.tell())
             stream.write(b"\0" * (offset - stream.tell()))
@@ -67,7 +75,7 @@ class ExternalWeights:
     def _spilled(
         self, tensor: TensorProto, dims: tuple[int, ...], path: Path, offset: int, length: int
     ) -> WeightRecord:
-        target = self._spill / WEIGHTS_FILE
+        target = self._place()
         with open(path, "rb") as source, open(target, "ab") as stream:
             start = _align(stream.tell())
             stream.write(b"\0" * (start - stream.tell()))

@@ -45,6 +45,8 @@ class ReductionPass(ABC, Generic[P]):
     kinds: ClassVar[tuple[str, ...]] = ("onnx",)
     may_grow: ClassVar[bool] = False
     eager: ClassVar[bool] = False
+    patience: ClassVar[int] = 0
+    changes_values: ClassVar[bool] = False
 
     @abstractmethod
     def propose(self, program: P) -> Iterable[Edit[P]]:

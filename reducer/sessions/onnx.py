@@ -29,6 +29,7 @@ from reducer.oracles.limits import Limits
 from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Order, Prober
+from reducer.oracles.simplifier import Simplifier
 from reducer.passes.base import Stage
 from reducer.programs.base import NodeId
 from reducer.programs.onnx import OnnxProgram
@@ -58,6 +59,13 @@ class Target:
     ladder: Ladder
     plan: Plan
     message: str
+
+    @property
+    def fixed_values(self) -> bool:
+        """Whether other inputs or weights would make the verdict worthless: known right outputs are those of the
+        present ones, and NaN from present ones says nothing of NaN from others."""
+        dispute = self.aim.dispute
+        return self.aim.nan is not None or (dispute is not None and dispute.b is None)
 
 
 class OnnxSession(Session):
@@ -185,14 +193,14 @@ class OnnxSession(Session):
         assert workspace is not None
         limits = target.oracle.limits
         budget = Budget(settings.budget_calls, settings.budget_seconds, max(1, settings.jobs))
-        passes = registry.passes(self.kind)
+        passes = [p for p in registry.passes(self.kind) if not (p.changes_values and target.fixed_values)]
         problem: Problem[OnnxProgram] = Problem(subject.program, target.oracle, budget, self._listen(prober, target))
         status = "reduced"
         capture = Capture(prober, self.host.folder / "values.bin", limits)
         try:
             problem.enter("inferring types")
             problem.best = program = capture.types(subject.program)
-            reducer = Reducer(problem, [p for p in passes if p.stage is not Stage.INSIDE])
+            reducer = Reducer(problem, [p for p in passes if p.stage is Stage.CUT])
             # For a foreign check recorded values are a second thought: a suspect named by its output comes first.
             if not (settings.check and reducer.glance(self._seeds(program, prober, target, []))):
                 problem.enter("recording values")
@@ -202,7 +210,7 @@ class OnnxSession(Session):
             while lifter.lift(problem):
                 target.oracle.learn_names(problem.best)
                 reducer.run(self._seeds(problem.best, prober, target, []))
-            Reducer(problem, passes).finish()
+            Simplifier(prober, capture, lambda program: self._learn(capture, program, target), passes).run(problem)
         except OutOfBudget:
             status = "budget_exhausted"
         except KeyboardInterrupt:
