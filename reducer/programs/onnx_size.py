@@ -26,7 +26,12 @@ SMALL_NODES = 64
 # Replacements of an operator by a simpler one of equal signature go down this scale.
 SIMPLE_OPS = {"Identity": 0, "Add": 1}
 _OTHER_OP = 2
-_DTYPE_RANK = {TensorProto.FLOAT: 0, TensorProto.INT64: 1, TensorProto.INT32: 2, TensorProto.BOOL: 2}
+_DTYPE_RANK: dict[int, int] = {
+    TensorProto.FLOAT: 0,
+    TensorProto.INT64: 1,
+    TensorProto.INT32: 2,
+    TensorProto.BOOL: 2,
+}
 _OTHER_DTYPE = 3
 # An unknown or symbolic dim counts as that many elements.
 _OPEN_DIM = 2
