@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reducer import __version__, registry
+from reducer.canonical import original_values
 from reducer.engine.problem import Problem
 from reducer.engine.reducer import is_one_minimal
 from reducer.finding import (
@@ -35,6 +36,7 @@ from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Prober
 from reducer.passes.drop_node import DropNode
 from reducer.programs.onnx import OnnxProgram
+from reducer.publishing import edition, why_original, write_names
 from reducer.reproducing import reproduction, reproduction_facts, write_data
 from reducer.signature import FailureSignature
 from reducer.worker.protocol import RETURNED, Call
@@ -55,6 +57,8 @@ class Conclusion:
     message: str
     problem: Problem[OnnxProgram]
     status: str
+    keep_names: bool = False
+    keep_weights: bool = False
 
     @property
     def signature(self) -> FailureSignature:
@@ -80,17 +84,19 @@ def nothing_found(subject: Subject, ladder: Ladder, plan: Plan, prober: Prober) 
 def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     """Confirm, locate, write inputs and expected values, and say it all."""
     search = _search(end, workspace)  # before anything else takes time
-    best = end.problem.best
     minimal = _one_minimal(end)
+    final = edition(end.problem.best, end.oracle, prober, keep_names=end.keep_names)
+    best, oracle = final.form.program, final.oracle
     path = workspace.write(MODEL, best.model_bytes(inline=True))
     by_script = isinstance(end.oracle, CommandOracle)  # its repro script runs that very command on the saved model
     times = 0 if by_script else TIMES
-    confirmed = confirmations(end.oracle, best, times)
+    confirmed = confirmations(oracle, best, times)
     status = end.status if confirmed == times or end.status != "reduced" else "flaky"
     facts = environment(prober)
-    found = reproduction_facts(end.oracle, best, prober)
+    found = reproduction_facts(oracle, best, prober)
     files = write_data(workspace, best, prober, found)
-    text, repro = reproduction(end.oracle, best, prober, found)
+    text, repro = reproduction(oracle, best, prober, found)
+    files += write_names(workspace, final.form)
     artifacts = (Artifact("reduced_model", MODEL), *files, Artifact("trace", LOG))
     return Finding(
         tool_version=__version__,
@@ -105,6 +111,8 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
             one_minimal=minimal,
             reproduced=f"{confirmed}/{times}",
             text=text,
+            canonical_sha256=final.form.sha256,
+            original_values=original_values(best, why_original(end.aim, keep_weights=end.keep_weights)),
         ),
         search=search,
         environment=facts,
@@ -232,7 +240,13 @@ def _one_minimal(end: Conclusion) -> bool:
 def _search(end: Conclusion, workspace: Workspace) -> SearchFacts:
     problem = end.problem
     passes = tuple(
-        {"pass": name, "calls": tries, "successes": problem.successes[name]} for name, tries in problem.tries.items()
+        {
+            "pass": name,
+            "calls": tries,
+            "successes": problem.successes[name],
+            "seconds": round(problem.spent_in[name], 4),
+        }
+        for name, tries in problem.tries.items()
     )
     return SearchFacts(
         oracle_calls=problem.calls + problem.speculated,

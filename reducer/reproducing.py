@@ -55,8 +55,9 @@ def reproduction_facts(oracle: AnyOracle, program: OnnxProgram, prober: Prober) 
     wrong = outputs.get(dispute.odd)
     others = [made for label, made in outputs.items() if label != dispute.odd]
     right = dict(others[0]) if others else {}
-    # What the user knows to be right stays the last word on outputs that are still there.
-    right.update({k: v for k, v in oracle.known_right.items() if k in program.interface.outputs})
+    if dispute.b is None:
+        # Known right values decide; inputs and weights are then as the user gave them.
+        right.update({k: v for k, v in dispute.expected.items() if k in program.interface.outputs})
     return ReproFacts(difference=comparison.between(dispute.a, dispute.b), right=right, wrong=wrong)
 
 

@@ -48,6 +48,8 @@ class Settings:
     memory_limit: Annotated[float | None, Parameter(group=SEARCH, help="GiB of address space for a worker. Default: three quarters of the machine.")] = None  # fmt: skip
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"], group=SEARCH, help="Candidates judged side by side; the result is the same.")] = 1  # fmt: skip
 
+    keep_names: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Leave the names of tensors and nodes; by default the result says a, b, c... and private/names.json tells what they were.")] = False  # fmt: skip
+    keep_weights: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Leave the numbers, shapes and types of weights and inputs as they are.")] = False  # fmt: skip
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT, help="Folder to write. Default: MODEL.reduced")] = None  # fmt: skip
     force: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Replace the output folder when it exists.")] = False  # fmt: skip
     json: Annotated[bool, Parameter(name="--json", group=OUTPUT, negative=(), show_default=False, help="Progress and result on stdout, one JSON object a line.")] = False  # fmt: skip

@@ -7,7 +7,7 @@ sizes, keys and passes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from reducer.drafts import Draft
@@ -57,20 +57,13 @@ class Simplifier:
         best = problem.best
         try:
             draft = Draft.of(best)
-            draft.fed = self._fed(best)
+            draft.fed = fed_of(self.prober, best)
             made = draft.program(best)
             problem.enter("open form")
             if problem.judge(made).verdict is Verdict.INTERESTING:
                 problem.best = made
         except EditConflict:
             return
-
-    def _fed(self, program: OnnxProgram) -> dict[str, Fed]:
-        try:
-            found: Mapping[str, Any] = self.prober.feeds.feeds_of(program)
-        except EditConflict:
-            return {}
-        return {name: Fed.recorded(ref) for name, ref in found.items()}
 
     def _know_again(self, problem: Problem[OnnxProgram]) -> None:
         """Types, and values where nodes can still be cut, of the program as it is now."""
@@ -79,3 +72,12 @@ class Simplifier:
             problem.best = self.learn(known) if len(known.keep) > 1 else known
         except EditConflict:
             return
+
+
+def fed_of(prober: Prober, program: OnnxProgram) -> dict[str, Fed]:
+    """The feeds of a program as parts of it; none when it cannot be fed."""
+    try:
+        found = prober.feeds.feeds_of(program)
+    except EditConflict:
+        return {}
+    return {name: Fed.recorded(ref) for name, ref in found.items()}

@@ -61,6 +61,7 @@ class LowerRank(ReductionPass[OnnxProgram]):
     rank: ClassVar[int] = 45
     patience: ClassVar[int] = 24
     changes_values: ClassVar[bool] = True
+    changes_numbers: ClassVar[bool] = True
 
     def propose(self, program: OnnxProgram) -> Iterable[DropAxes]:
         if not is_small(program):

@@ -58,6 +58,7 @@ class PlainTypes(ReductionPass[OnnxProgram]):
     stage: ClassVar[Stage] = Stage.SIMPLIFY
     rank: ClassVar[int] = 50
     changes_values: ClassVar[bool] = True
+    changes_numbers: ClassVar[bool] = True
 
     def propose(self, program: OnnxProgram) -> Iterable[Retype]:
         if not is_small(program):

@@ -140,6 +140,7 @@ class ShrinkDimsPass(ReductionPass[OnnxProgram]):
     rank: ClassVar[int] = 40
     patience: ClassVar[int] = 40
     changes_values: ClassVar[bool] = True
+    changes_numbers: ClassVar[bool] = True
 
     def propose(self, program: OnnxProgram) -> Iterable[ShrinkDims]:
         if not is_small(program):

@@ -56,6 +56,7 @@ class SimpleElements(ReductionPass[OnnxProgram]):
     rank: ClassVar[int] = 65
     patience: ClassVar[int] = 32
     changes_values: ClassVar[bool] = True
+    changes_numbers: ClassVar[bool] = True
 
     def propose(self, program: OnnxProgram) -> Iterable[PutElement]:
         if not is_small(program):

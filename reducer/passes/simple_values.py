@@ -79,6 +79,7 @@ class SimpleValues(ReductionPass[OnnxProgram]):
     rank: ClassVar[int] = 60
     patience: ClassVar[int] = 30
     changes_values: ClassVar[bool] = True
+    changes_numbers: ClassVar[bool] = True
 
     def propose(self, program: OnnxProgram) -> Iterable[PutPattern]:
         if not is_small(program):

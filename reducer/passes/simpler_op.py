@@ -1,4 +1,7 @@
-"""An operator becomes a simpler one of equal signature: Identity for one input, Add for two."""
+"""An operator becomes a simpler one of equal signature: Identity for one input, Add for two.
+
+Not where one or two nodes are left: what they are is what a reader looks for.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from reducer.passes.base import ReductionPass, Stage
 from reducer.programs.onnx import OnnxProgram
 from reducer.programs.onnx_size import SIMPLE_OPS, is_small
 
+LEAST_NODES = 3
 _BY_INPUTS = {1: "Identity", 2: "Add"}
 
 
@@ -38,7 +42,7 @@ class ReplaceOp(DraftEdit):
 
 
 class SimplerOp(ReductionPass[OnnxProgram]):
-    """Every node with one output and one or two inputs; the only node of a program is the culprit and stays."""
+    """Every node with one output and one or two inputs, while there are more than two nodes."""
 
     name: ClassVar[str] = "simpler operators"
     stage: ClassVar[Stage] = Stage.SIMPLIFY
@@ -47,7 +51,7 @@ class SimplerOp(ReductionPass[OnnxProgram]):
     changes_values: ClassVar[bool] = True
 
     def propose(self, program: OnnxProgram) -> Iterable[ReplaceOp]:
-        if not is_small(program) or len(program.nodes()) < 2:
+        if not is_small(program) or len(program.nodes()) < LEAST_NODES:
             return []
         draft = Draft.of(program)
         if not draft.opset(""):

@@ -194,6 +194,7 @@ class OnnxSession(Session):
         limits = target.oracle.limits
         budget = Budget(settings.budget_calls, settings.budget_seconds, max(1, settings.jobs))
         passes = [p for p in registry.passes(self.kind) if not (p.changes_values and target.fixed_values)]
+        passes = [p for p in passes if not (p.changes_numbers and settings.keep_weights)]
         problem: Problem[OnnxProgram] = Problem(subject.program, target.oracle, budget, self._listen(prober, target))
         status = "reduced"
         capture = Capture(prober, self.host.folder / "values.bin", limits)
@@ -223,7 +224,18 @@ class OnnxSession(Session):
         if status == "reduced" and stable.result() < CONFIRM_SOURCE:
             status = "flaky"
         return conclude(
-            Conclusion(subject, target.oracle, target.aim, target.ladder, target.plan, target.message, problem, status),
+            Conclusion(
+                subject,
+                target.oracle,
+                target.aim,
+                target.ladder,
+                target.plan,
+                target.message,
+                problem,
+                status,
+                keep_names=settings.keep_names,
+                keep_weights=settings.keep_weights,
+            ),
             prober,
             workspace,
         )

@@ -1,0 +1,88 @@
+"""From the best program to what may be shared: the canonical form that still fails, and the private table of names."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from reducer.canonical import Published, published
+from reducer.engine.verdict import Verdict
+from reducer.errors import EditConflict
+from reducer.finding import Artifact
+from reducer.oracles.base import Oracle
+from reducer.oracles.ladder import Aim
+from reducer.oracles.mismatch import MismatchOracle
+from reducer.oracles.prober import Prober
+from reducer.oracles.simplifier import fed_of
+from reducer.programs.onnx import OnnxProgram
+from reducer.signature import words
+from reducer.workspace import Workspace
+
+NAMES = "private/names.json"
+V = TypeVar("V")
+AnyOracle = TypeVar("AnyOracle", bound=Oracle)
+# With node names as a second thought: some messages are other ones for a node without a name. Last: as it was.
+_FORMS = ((True, False), (True, True), (False, True))
+
+
+@dataclass(frozen=True)
+class Edition(Generic[AnyOracle]):
+    """The final form, and an oracle that knows it by its new names."""
+
+    form: Published
+    oracle: AnyOracle
+
+
+def edition(best: OnnxProgram, oracle: AnyOracle, prober: Prober, *, keep_names: bool = False) -> Edition[AnyOracle]:
+    """The first of the final forms that still fails in the same way; at worst the program as it is."""
+    assert oracle.target is not None
+    best = replace(best, fed={**fed_of(prober, best), **best.fed})
+    avoid = frozenset(words(oracle.target.detail))
+    for rename, node_names in _FORMS[2:] if keep_names else _FORMS:
+        try:
+            form = published(best, avoid, rename=rename, node_names=node_names)
+        except EditConflict:
+            continue
+        knowing = _knowing(oracle, form)
+        if knowing.judge(form.program).verdict is Verdict.INTERESTING:
+            return Edition(form, knowing)
+    return Edition(Published(best), oracle)
+
+
+def _knowing(oracle: AnyOracle, form: Published) -> AnyOracle:
+    """The oracle with the new names: to mask in messages, and of outputs whose right values are known."""
+    knowing = copy.copy(oracle)
+    knowing.learn_names(form.program)
+    if isinstance(knowing, MismatchOracle) and knowing.dispute.expected:
+        expected = renamed(knowing.dispute.expected, form.table)
+        knowing.dispute = replace(knowing.dispute, expected=expected)
+    return knowing
+
+
+def renamed(values: Mapping[str, V], table: Mapping[str, str]) -> dict[str, V]:
+    """The same values under their new names."""
+    return {table.get(name, name): value for name, value in values.items()}
+
+
+def write_names(workspace: Workspace, form: Published) -> tuple[Artifact, ...]:
+    """The table of names, in a folder that says what it is; nothing when nothing was renamed."""
+    if not form.names:
+        return ()
+    told = {
+        "private": True,
+        "note": "Original names of what reduced.onnx calls otherwise. Do not share this file.",
+        "names": form.names,
+    }
+    workspace.write(NAMES, json.dumps(told, indent=1))
+    return (Artifact("other", NAMES),)
+
+
+def why_original(aim: Aim, *, keep_weights: bool) -> str:
+    """Why numbers of the source are still in the final form."""
+    if keep_weights:
+        return "kept on request"
+    known = aim.dispute is not None and aim.dispute.b is None
+    return "the verdict is known for these alone" if known or aim.nan else "the failure needs them"
