@@ -99,6 +99,7 @@ class _Form:
         self._new: dict[str, str] = {}
         self._fresh = letters(frozenset(words))
         self._dims: dict[str, str] = {}
+        self._nodes = 0
 
     def apply(self) -> None:
         """Everything: clean, sort, rename."""
@@ -163,7 +164,8 @@ class _Form:
     def _rename_node(self, node: onnx.NodeProto) -> None:
         old = node.name
         if self.node_names:
-            node.name = next(self._fresh)
+            self._nodes += 1
+            node.name = f"n{self._nodes}"
             self.names[f"node {node.name}"] = old
         else:
             if old:

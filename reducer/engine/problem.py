@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -47,6 +47,8 @@ class Problem(Generic[P]):
         self.phase = ""
         self.calls = self.cache_hits = self.speculated = 0
         self.oracle_seconds = 0.0
+        # What else must hold of a candidate that fails in the same way: "" when it does, else why not.
+        self.guard: Callable[[P], str] | None = None
         # Until when the present part of the work may go on (time.perf_counter), None: no limit of its own.
         self.deadline: float | None = None
         self.spent_in: defaultdict[str, float] = defaultdict(float)
@@ -172,4 +174,6 @@ class Problem(Generic[P]):
     def _timed(self, candidate: P) -> tuple[Judgement, float]:
         start = time.perf_counter()
         judgement = self._oracle.judge(candidate)
+        if judgement.verdict is Verdict.INTERESTING and self.guard is not None and (why := self.guard(candidate)):
+            judgement = Judgement(Verdict.INVALID, judgement.signature, judgement.seconds, why)
         return judgement, time.perf_counter() - start

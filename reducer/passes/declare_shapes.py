@@ -1,4 +1,4 @@
-"""Outputs get the type and shape that inference found for them, after everything else has its final form."""
+"""Outputs get the shape that inference found for them, after everything else has its final form."""
 
 from __future__ import annotations
 
@@ -33,12 +33,47 @@ class DeclareShapes(ReductionPass[OnnxProgram]):
     rank: ClassVar[int] = 30
 
     def propose(self, program: OnnxProgram) -> Iterable[DeclareShape]:
-        edits = []
-        for name in program.interface.outputs:
+        return [DeclareShape(name, kind) for name, kind in _shapes(program).items()]
+
+
+def with_shapes(program: OnnxProgram) -> OnnxProgram:
+    """The program with all outputs declared as far as anything is known of them: the checker wants shapes."""
+    return replace(program, declared={**program.declared, **_shapes(program)})
+
+
+def _shapes(program: OnnxProgram) -> dict[str, bytes]:
+    """A serialized TypeProto for each output without a shape: as inferred, else with the rank of the first input of
+    its node and all dims open."""
+    found = {}
+    given = {dim for name in program.interface.inputs for dim in _symbols(program.type_of(name))}
+    for record in program.records:
+        for name in record.outputs:
+            now = program.type_of(name)
+            if name not in program.interface.outputs or now is None or _has_shape(now):
+                continue
             inferred = program.source.types.get(name)
-            if inferred is not None and not _has_shape(program.type_of(name)) and _has_shape(inferred):
-                edits.append(DeclareShape(name, inferred))
-        return edits
+            kind = read_type(inferred if inferred is not None and _has_shape(inferred) else now)
+            if not kind.tensor_type.HasField("shape"):
+                kind.tensor_type.shape.SetInParent()
+                for _ in range(_rank(program, record.reads)):
+                    kind.tensor_type.shape.dim.add()
+            for dim in kind.tensor_type.shape.dim:
+                if dim.dim_param and dim.dim_param not in given:
+                    dim.ClearField("dim_param")  # inference made it up
+            found[name] = bytes(kind.SerializeToString())
+    return found
+
+
+def _rank(program: OnnxProgram, names: Iterable[str]) -> int:
+    for name in names:
+        wire = program.type_of(name)
+        if wire is not None and read_type(wire).tensor_type.HasField("shape"):
+            return len(read_type(wire).tensor_type.shape.dim)
+    return 0
+
+
+def _symbols(wire: bytes | None) -> list[str]:
+    return [dim.dim_param for dim in read_type(wire).tensor_type.shape.dim if dim.dim_param] if wire else []
 
 
 def _has_shape(wire: bytes | None) -> bool:

@@ -46,7 +46,7 @@ class LowerOpset(ReductionPass[OnnxProgram]):
 
     name: ClassVar[str] = "minimal header"
     stage: ClassVar[Stage] = Stage.SIMPLIFY
-    rank: ClassVar[int] = 70
+    rank: ClassVar[int] = 15
 
     def propose(self, program: OnnxProgram) -> Iterable[SetHeader]:
         if not is_small(program):

@@ -26,12 +26,13 @@ _INDEX_INPUTS = ("indices", "Indices", "ind", "index")
 # Attributes that hold positions or types, never sizes.
 _NO_SIZES = ("axis", "axes", "perm", "to", "dtype", "layout")
 MOST_SIZES = 12
+MOST_NUMBERS = 16
 
 
 @dataclass(frozen=True)
 class ShrinkDims(DraftEdit):
     """Dims of size `old` (None: all above `new`) become `new`, everywhere or on one axis of one tensor. With
-    `numbers`, integers equal to `old` in small constants and attributes follow."""
+    `numbers`, the same integers in small constants and attributes follow: they may be sizes that are written down."""
 
     new: int
     old: int | None = None
@@ -43,7 +44,7 @@ class ShrinkDims(DraftEdit):
         changed = _resize(draft, self._target)
         if not changed:
             raise EditConflict("no such dim")
-        if self.numbers and self.old is not None:
+        if self.numbers:
             _renumber(draft, self.old, self.new)
         draft.forget_shapes()
 
@@ -113,20 +114,22 @@ def _clip(draft: Draft, name: str, before: int, after: int) -> None:
             draft.put(slot, np.clip(array, -after, after - 1).astype(array.dtype))
 
 
-def _renumber(draft: Draft, old: int, new: int) -> None:
+def _renumber(draft: Draft, old: int | None, new: int) -> None:
     """Sizes that are written down as numbers: in attributes and in small integer tensors."""
 
-    def sizes(slot: Slot, array: Array) -> bool:
-        return array.dtype.kind in "iu" and array.size <= 16 and not slot.is_feed and bool((array == old).any())
+    def small(_: Slot, array: Array) -> bool:
+        return array.dtype.kind in "iu" and array.size <= MOST_NUMBERS
 
-    for slot, array in readable(draft, sizes):
-        draft.put(slot, np.where(array == old, new, array).astype(array.dtype))
+    for slot, array in readable(draft, small):
+        stale = array > new if old is None else array == old
+        if bool(stale.any()):
+            draft.put(slot, np.where(stale, new, array).astype(array.dtype))
     for node in draft.nodes():
         for attribute in node.attribute:
             if attribute.name in _NO_SIZES:
                 continue
             for index, number in enumerate(attribute.ints):
-                if number == old:
+                if number == old or (old is None and number > new):
                     attribute.ints[index] = new
             if attribute.type == onnx.AttributeProto.INT and attribute.i == old:
                 attribute.i = new
@@ -149,7 +152,7 @@ class ShrinkDimsPass(ReductionPass[OnnxProgram]):
         sizes = sorted({size for _, _, size in axes if size > 1}, reverse=True)[:MOST_SIZES]
         if not sizes:
             return []
-        edits = [ShrinkDims(1), ShrinkDims(2), ShrinkDims(3)] if sizes[0] > 1 else []
+        edits = [ShrinkDims(new, numbers=numbers) for new in (1, 2, 3) for numbers in (False, True)]
         for size in sizes:
             for new in _steps(size):
                 edits += [ShrinkDims(new, size), ShrinkDims(new, size, numbers=True)]

@@ -71,8 +71,21 @@ def _splat_of(old: Array) -> object:
     return old.ravel()[0] if is_float(old.dtype) or old.dtype.kind in "bc" else np.min(old)
 
 
+class SimpleValuesAtOnce(ReductionPass[OnnxProgram]):
+    """All tensors at once, before shapes: what is left of them then needs no copy of the original numbers."""
+
+    name: ClassVar[str] = "simple numbers at once"
+    stage: ClassVar[Stage] = Stage.SIMPLIFY
+    rank: ClassVar[int] = 25
+    changes_values: ClassVar[bool] = True
+    changes_numbers: ClassVar[bool] = True
+
+    def propose(self, program: OnnxProgram) -> Iterable[PutPattern]:
+        return [PutPattern(pattern) for pattern in (ZEROS, ONES, NORMAL)] if is_small(program) else []
+
+
 class SimpleValues(ReductionPass[OnnxProgram]):
-    """All tensors at once, then all floats, then one by one."""
+    """One by one, what costs most first."""
 
     name: ClassVar[str] = "simple numbers"
     stage: ClassVar[Stage] = Stage.SIMPLIFY
@@ -85,8 +98,7 @@ class SimpleValues(ReductionPass[OnnxProgram]):
         if not is_small(program):
             return []
         slots = [(slot, cost_of(old)) for slot, old in readable(Draft.of(program), lambda _, old: cost_of(old) > 0)]
-        edits = [PutPattern(pattern) for pattern in _ORDER if len(slots) > 1]
-        # What costs most first.
+        edits: list[PutPattern] = []
         for slot, cost in sorted(slots, key=lambda pair: -pair[1]):
             edits += [PutPattern(p, (slot,)) for p in _ORDER if PATTERNS.index(p) < cost]
         return edits
