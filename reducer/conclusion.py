@@ -36,7 +36,7 @@ from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Prober
 from reducer.passes.drop_node import DropNode
 from reducer.programs.onnx import OnnxProgram
-from reducer.publishing import edition, why_original, write_names
+from reducer.publishing import edition, secret_names, why_original, write_names
 from reducer.reproducing import reproduction, reproduction_facts, write_data
 from reducer.signature import FailureSignature
 from reducer.worker.protocol import RETURNED, Call
@@ -120,6 +120,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
         suspects=suspects(end, prober),
         reproduction=repro,
         artifacts=artifacts,
+        names={} if end.keep_names else {**dict.fromkeys(secret_names(end.subject.program), ""), **final.form.table},
     )
 
 

@@ -278,11 +278,15 @@ class Finding:
     neighbourhood: tuple[GraphNode, ...] = ()
     tracker: str | None = None
     flaky: str | None = None
+    # Every name of the source with what the result calls it ("" for what is gone), for reports that are to be shared;
+    # not in finding.json.
+    names: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict in the order of the schema."""
         plain = dataclasses.asdict(self)
         version = plain.pop("tool_version")
+        del plain["names"]
         return {
             "schema_version": SCHEMA_VERSION,
             "tool": {"name": "onnx-reduce", "version": version},

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+import onnx
+
 from reducer.canonical import Published, published
 from reducer.engine.verdict import Verdict
 from reducer.errors import EditConflict
@@ -18,6 +20,8 @@ from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.prober import Prober
 from reducer.oracles.simplifier import fed_of
 from reducer.programs.onnx import OnnxProgram
+from reducer.programs.onnx_source import subgraphs, walk
+from reducer.programs.onnx_tensors import read_type
 from reducer.signature import words
 from reducer.workspace import Workspace
 
@@ -86,3 +90,22 @@ def why_original(aim: Aim, *, keep_weights: bool) -> str:
         return "kept on request"
     known = aim.dispute is not None and aim.dispute.b is None
     return "the verdict is known for these alone" if known or aim.nan else "the failure needs them"
+
+
+def secret_names(program: OnnxProgram) -> set[str]:
+    """Everything that the source gives a name: tensors, nodes, bodies, functions, symbolic dims."""
+    source = program.source
+    found = set(source.names())
+    for (domain, name), function in source.functions.items():
+        proto = onnx.FunctionProto.FromString(function.encoded)
+        found |= {name, f"{domain}.{name}", domain, *proto.input, *proto.output}
+        found |= {tensor for node, _ in walk(proto.node) for tensor in (*node.input, *node.output)}
+    for record in source.nodes if any(record.body for record in source.nodes) else []:
+        for node, _ in walk([record.proto()]) if record.body else []:
+            found |= {node.name, *node.input, *node.output}
+            found |= {value.name for _, body in subgraphs(node) for value in (*body.input, *body.output)}
+            found |= {body.name for _, body in subgraphs(node)}
+    types = [*source.inputs.values(), *source.outputs.values(), *source.value_info.values()]
+    found |= {dim.dim_param for wire in types for dim in read_type(wire).tensor_type.shape.dim}
+    found.add(onnx.GraphProto.FromString(source.graph_rest).name)
+    return found - {""}

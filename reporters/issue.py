@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from reducer.finding import Failure, Finding, Reduced
 from reporters.base import Document, Reporter
 from reporters.privacy import scrub, scrub_paths
+from reporters.public import public
 from reporters.rendering import counted, fenced, folded, one_line, render, versions
 from reporters.repro import ReproScript, compact
 
@@ -54,6 +55,9 @@ class IssueDraft(Reporter):
         """The draft; nothing without a failure that was reduced."""
         if finding.failure is None or finding.reduced is None:
             return []
+        finding = public(finding)
+        assert finding.failure is not None
+        assert finding.reduced is not None
         text = ""
         for sections in _shrinking(finding):
             text = render(

@@ -14,6 +14,7 @@ from reducer.finding import Finding, Probe, Reproduction
 from reporters.base import Document, Reporter
 from reporters.literals import NOTHING, expression, is_narrow, is_saved
 from reporters.privacy import scrub, scrub_paths
+from reporters.public import public
 from reporters.rendering import one_line, render, versions
 
 _TEMPLATES = {
@@ -69,7 +70,7 @@ class ReproScript(Reporter):
         repro = finding.reproduction
         if repro is None or not _can_write(repro):
             return []
-        text = render(_TEMPLATES[repro.form], **_values(finding, repro))
+        text = render(_TEMPLATES[repro.form], **_values(public(finding), repro))
         return [Document("repro_script", "repro.py", text)]
 
 
