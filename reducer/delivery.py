@@ -61,7 +61,10 @@ def _with_script(finding: Finding, workspace: Workspace) -> Finding:
     repro = finding.reproduction
     if repro is None:
         return finding
-    forms = [repro] if repro.model_text is None else [repro, replace(repro, model_text=None)]
+    # The model as text, as code, and as the file beside the script.
+    forms = [repro] if repro.model_text is not None else []
+    forms += [replace(repro, model_text=None)] if repro.model_code is not None else []
+    forms.append(replace(repro, model_text=None, model_code=None))
     best: tuple[int, Finding, Document] | None = None
     for form in forms:
         candidate = replace(finding, reproduction=form)

@@ -202,12 +202,14 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Feed:
-    """One input of the reduced model. `values` is nested lists when short, else None (see inputs.npz)."""
+    """One input of the reduced model. `values` is nested lists when short, else None (see inputs.npz); `formula` is
+    Python code with numpy as np that makes a longer one."""
 
     name: str
     dtype: str
     shape: tuple[int, ...] | None
     values: Any = None
+    formula: str = ""
 
 
 @dataclass(frozen=True)
@@ -224,7 +226,8 @@ class Reproduction:
 
     `form` is exception | death | hang | mismatch | nan | command. `probes[0]` fails, or differs from
     `probes[1]` (or from expected.npz when there is no second). `fragments` are literal pieces of the message
-    that every occurrence holds. `model_text` parses with onnx.parser into the reduced model when not None.
+    that every occurrence holds. `model_text` parses with onnx.parser into the reduced model when not None; else
+    `model_code` defines `make_model()` with imports of its own left out.
     """
 
     form: str

@@ -7,16 +7,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import onnx
 
 from reducer import finding
 from reducer.errors import EditConflict
 from reducer.finding import Artifact, Feed, Reproduction
+from reducer.model_code import model_code
 from reducer.observation import DIED, FAILED, HUNG, OUT_OF_MEMORY, Difference, Observation, Probe
 from reducer.oracles.command import CommandOracle
 from reducer.oracles.crash import CrashOracle
 from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Order, Prober
+from reducer.programs.fed import formula_of
 from reducer.programs.onnx import OnnxProgram
 from reducer.signature import literal_fragments
 from reducer.values import Value, ValueRef, is_narrow
@@ -83,12 +86,14 @@ def reproduction(
 ) -> tuple[str | None, Reproduction]:
     """(the model as text for people, all that a script needs)."""
     shown, faithful = _text(program, prober)
+    code = None if faithful is not None else model_code(onnx.ModelProto.FromString(program.model_bytes(inline=True)))
     base = Reproduction(
         form="command",
         stage="command",
         probes=(),
         timeout_seconds=oracle.limits.full,
         model_text=faithful,
+        model_code=code,
         feeds=_described(_feeds(program, prober)) if _needs_feeds(oracle) else (),
     )
     if isinstance(oracle, CommandOracle):
@@ -197,7 +202,8 @@ def _described(feeds: Mapping[str, Value]) -> tuple[Feed, ...]:
             array = np.asarray(value)
             dtype = "string" if array.dtype.kind in "OUS" else array.dtype.name
             short = array.size <= MOST_LITERALS and not is_narrow(array.dtype) and array.dtype.kind != "c"
-            described.append(Feed(name, dtype, array.shape, array.tolist() if short else None))
+            formula = None if short else formula_of(array)
+            described.append(Feed(name, dtype, array.shape, array.tolist() if short else None, formula or ""))
     return tuple(described)
 
 

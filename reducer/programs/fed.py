@@ -117,3 +117,19 @@ def fed_cost(fed: Fed) -> tuple[int, int]:
         return 1, 0
     array = fed.value()
     return int(array.size), cost_of(array)
+
+
+def formula_of(array: Array) -> str | None:
+    """Python code with numpy as np that makes exactly this tensor; None without a pattern or a dtype of numpy's own."""
+    pattern = pattern_of(array)
+    if pattern is None or array.dtype.isbuiltin != 1 or array.dtype.kind in "OUS":
+        return None
+    shape, dtype = repr(tuple(array.shape)), f'"{array.dtype.name}"'
+    if pattern in (ZEROS, ONES):
+        return f"np.{pattern}({shape}, {dtype})"
+    if pattern == SPLAT:
+        number = array.ravel()[0].item()
+        return None if number != number or number in (np.inf, -np.inf) else f"np.full({shape}, {number!r}, {dtype})"
+    if pattern == RANGE:
+        return f"np.arange({array.size}).reshape({shape}).astype({dtype})"
+    return f"np.random.default_rng(0).standard_normal({shape}).astype({dtype})"
