@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import string
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,7 +17,6 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from reducer.drafts import Draft
 from reducer.errors import EditConflict, UsageError
 from reducer.frontends.onnx import load_source
 from reducer.programs.onnx import OnnxProgram
@@ -56,12 +55,18 @@ class Published:
 
 
 def published(
-    program: OnnxProgram, words: Collection[str], *, rename: bool = True, node_names: bool = False
+    program: OnnxProgram,
+    words: Collection[str],
+    *,
+    rename: bool = True,
+    node_names: bool = False,
+    given: Mapping[str, str] | None = None,
 ) -> Published:
     """The canonical form of `program`. Names that are `words` of the failure's message are not given to anything: they
-    would be taken for names there. Raises EditConflict when the program cannot be written."""
+    would be taken for names there; `given` ones (old: new) stand. Raises EditConflict when it cannot be written."""
     model = onnx.ModelProto.FromString(program.model_bytes(inline=True))
-    form = _Form(model, words, rename=rename, node_names=node_names)
+    form = _Form(model, words, given or {})
+    form.rename, form.node_names = rename, node_names
     form.apply()
     return fixed(program, model, form.names)
 
@@ -93,12 +98,11 @@ def letters(avoid: Collection[str]) -> Iterator[str]:
 class _Form:
     """Brings one model into the canonical form, in place."""
 
-    def __init__(self, model: onnx.ModelProto, words: Collection[str], *, rename: bool, node_names: bool) -> None:
-        self.model, self.rename, self.node_names = model, rename, node_names
+    def __init__(self, model: onnx.ModelProto, words: Collection[str], given: Mapping[str, str]) -> None:
+        self.model, self.rename, self.node_names = model, True, False
         self.names: dict[str, str] = {}
-        self._new: dict[str, str] = {}
-        self._fresh = letters(frozenset(words))
-        self._dims: dict[str, str] = {}
+        self._new, self._dims = dict(given), dict(given)
+        self._fresh = letters(frozenset(words) | frozenset(given.values()))
         self._nodes = 0
 
     def apply(self) -> None:
@@ -270,22 +274,3 @@ def _dims_below(kind: onnx.TypeProto) -> Iterator[onnx.TensorShapeProto.Dimensio
         yield from _dims_below(getattr(kind, which).elem_type)
     elif which == "map_type":
         yield from _dims_below(kind.map_type.value_type)
-
-
-def original_values(program: OnnxProgram, why: str) -> dict[str, str]:
-    """Tensors of a final program that still hold numbers of the source, each with the reason `why`."""
-    from reducer.programs.fed import SPLAT, pattern_of
-
-    found = {}
-    draft = Draft.of(program)
-    for slot in draft.slots():
-        try:
-            array = draft.array(slot)
-        except EditConflict:
-            continue
-        pattern = pattern_of(array)
-        number = f"{float(array.ravel()[0]):.1g}" if pattern == SPLAT and array.dtype.kind in "iuf" else ""
-        plain = pattern is not None and (pattern != SPLAT or (number and float(number) == float(array.ravel()[0])))
-        if not plain:
-            found[slot.name or slot.attribute] = why
-    return found

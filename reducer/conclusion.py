@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reducer import __version__, registry
-from reducer.canonical import original_values
+from reducer.contrast import contrast_of
 from reducer.engine.problem import Problem
 from reducer.engine.reducer import is_one_minimal
 from reducer.finding import (
@@ -36,7 +36,7 @@ from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Prober
 from reducer.passes.drop_node import DropNode
 from reducer.programs.onnx import OnnxProgram
-from reducer.publishing import edition, secret_names, why_original, write_names
+from reducer.publishing import edition, original_values, secret_names, why_original, write_names
 from reducer.reproducing import reproduction, reproduction_facts, write_data
 from reducer.signature import FailureSignature
 from reducer.worker.protocol import RETURNED, Call
@@ -97,7 +97,8 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     files = write_data(workspace, best, prober, found)
     text, repro = reproduction(oracle, best, prober, found)
     files += write_names(workspace, final.form)
-    artifacts = (Artifact("reduced_model", MODEL), *files, Artifact("trace", LOG))
+    contrast, extra = contrast_of(end.problem, final, workspace)
+    artifacts = (Artifact("reduced_model", MODEL), *files, *extra, Artifact("trace", LOG))
     return Finding(
         tool_version=__version__,
         status=status,
@@ -120,6 +121,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
         suspects=suspects(end, prober),
         reproduction=repro,
         artifacts=artifacts,
+        contrast=contrast,
         names={} if end.keep_names else {**dict.fromkeys(secret_names(end.subject.program), ""), **final.form.table},
     )
 

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import onnx
 
 from reducer.canonical import Published, published
+from reducer.drafts import Draft
 from reducer.engine.verdict import Verdict
 from reducer.errors import EditConflict
 from reducer.finding import Artifact
@@ -19,6 +20,7 @@ from reducer.oracles.ladder import Aim
 from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.prober import Prober
 from reducer.oracles.simplifier import fed_of
+from reducer.programs.fed import SPLAT, pattern_of
 from reducer.programs.onnx import OnnxProgram
 from reducer.programs.onnx_source import subgraphs, walk
 from reducer.programs.onnx_tensors import read_type
@@ -109,3 +111,21 @@ def secret_names(program: OnnxProgram) -> set[str]:
     found |= {dim.dim_param for wire in types for dim in read_type(wire).tensor_type.shape.dim}
     found.add(onnx.GraphProto.FromString(source.graph_rest).name)
     return found - {""}
+
+
+def original_values(program: OnnxProgram, why: str) -> dict[str, str]:
+    """Tensors of a final program that still hold numbers of the source, each with the reason `why`."""
+
+    found = {}
+    draft = Draft.of(program)
+    for slot in draft.slots():
+        try:
+            array = draft.array(slot)
+        except EditConflict:
+            continue
+        pattern = pattern_of(array)
+        number = f"{float(array.ravel()[0]):.1g}" if pattern == SPLAT and array.dtype.kind in "iuf" else ""
+        plain = pattern is not None and (pattern != SPLAT or (number and float(number) == float(array.ravel()[0])))
+        if not plain:
+            found[slot.name or slot.attribute] = why
+    return found

@@ -31,7 +31,7 @@ def public(finding: Finding) -> Finding:
     if not finding.names:
         return finding
     mask = _Mask(finding.names, finding.reduced.op_types if finding.reduced else {})
-    hidden = {"source", "reduced", "reproduction", "environment", "artifacts", "names", "neighbourhood"}
+    hidden = {"source", "reduced", "reproduction", "environment", "artifacts", "names", "neighbourhood", "contrast"}
     fields = [field.name for field in dataclasses.fields(finding) if field.name not in hidden]
     masked = {name: mask(getattr(finding, name)) for name in fields}
     suspects = tuple(replace(suspect, node=None) for suspect in masked["suspects"])
