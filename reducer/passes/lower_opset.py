@@ -42,7 +42,7 @@ class SetHeader(DraftEdit):
 
 
 class LowerOpset(ReductionPass[OnnxProgram]):
-    """All of it at once, then each part, then lower opsets still."""
+    """All of it at once, then each part."""
 
     name: ClassVar[str] = "minimal header"
     stage: ClassVar[Stage] = Stage.SIMPLIFY

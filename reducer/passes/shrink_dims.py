@@ -23,6 +23,8 @@ from reducer.programs.onnx_size import is_small
 
 Target = Callable[[str, int, int], int]
 _INDEX_INPUTS = ("indices", "Indices", "ind", "index")
+# Operators whose indices point into one axis, the first by default.
+_BY_AXIS = ("Gather", "GatherElements", "ScatterElements", "Scatter")
 # Attributes that hold positions or types, never sizes.
 _NO_SIZES = ("axis", "axes", "perm", "to", "dtype", "layout")
 MOST_SIZES = 12
@@ -100,7 +102,15 @@ def _clip_indices(draft: Draft, lengths: dict[str, tuple[tuple[int, ...], tuple[
             continue
         for formal, name in zip(formals, node.input, strict=False):
             if formal.name in _INDEX_INPUTS:
-                _clip(draft, name, min(data[0], default=1), min(data[1], default=1))
+                _clip(draft, name, _length(node, data[0]), _length(node, data[1]))
+
+
+def _length(node: onnx.NodeProto, dims: tuple[int, ...]) -> int:
+    """The length of the axis that the node's indices point into; the shortest where it points into several."""
+    axis = next((a.i for a in node.attribute if a.name == "axis"), 0 if node.op_type in _BY_AXIS else None)
+    if axis is not None and -len(dims) <= axis < len(dims):
+        return dims[axis]
+    return min(dims, default=1)
 
 
 def _clip(draft: Draft, name: str, before: int, after: int) -> None:

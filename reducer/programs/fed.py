@@ -112,11 +112,11 @@ def cost_of(array: Array) -> int:
 
 @lru_cache(maxsize=2048)
 def fed_cost(fed: Fed) -> tuple[int, int]:
-    """(elements, cost) of a feed."""
+    """(elements and axes, cost) of a feed. Axes count a little: a lower rank is smaller when all dims are 1."""
     if not fed.is_tensor:
         return 1, 0
     array = fed.value()
-    return int(array.size), cost_of(array)
+    return int(array.size) + array.ndim, cost_of(array)
 
 
 def formula_of(array: Array) -> str | None:

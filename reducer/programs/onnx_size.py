@@ -54,14 +54,17 @@ def detail(program: OnnxProgram) -> Size:
     nodes = [_node_cost(record.bare) for record in program.records]
     tensors = [weight_cost(weight) for weight in program.weights()]
     tensors += [_value_cost(program, name) for name in face.constants]
-    fed = [fed_cost(value) for name, value in sorted(program.fed.items()) if name in face.inputs]
-    inputs = [_type_cost(kind) for name in face.inputs if (kind := program.type_of(name)) is not None]
+    fed = {name: fed_cost(value) for name, value in program.fed.items() if name in face.inputs}
+    typed = {name: _type_cost(kind) for name in face.inputs if (kind := program.type_of(name)) is not None}
+    inputs = list(typed.values())
+    # What a feed shows need not be guessed from a type with open dims.
+    guessed = [cost[0] for name, cost in typed.items() if name not in fed]
     outputs = [_type_cost(kind) for name in face.outputs if (kind := program.type_of(name)) is not None]
     return (
         len(set(types)),
         sum(SIMPLE_OPS.get(op, _OTHER_OP) for op in types),
-        sum(t[0] for t in tensors) + sum(f[0] for f in fed) + sum(i[0] for i in inputs) + sum(n[1] for n in nodes),
-        sum(t[1] for t in tensors) + sum(f[1] for f in fed) + sum(n[2] for n in nodes),
+        sum(t[0] for t in tensors) + sum(f[0] for f in fed.values()) + sum(guessed) + sum(n[1] for n in nodes),
+        sum(t[1] for t in tensors) + sum(f[1] for f in fed.values()) + sum(n[2] for n in nodes),
         sum(n[0] for n in nodes),
         edges,
         sum(t[2] for t in tensors) + sum(i[2] for i in inputs) + sum(n[3] for n in nodes),
