@@ -24,6 +24,8 @@ _PLAIN = frozenset(
     true type types value values weight weights with x y z""".split()  # noqa: SIM905 - words, not a table
 )
 _LEAST = 3
+# What ONNX Runtime calls the nodes of a local function that it has inlined: the names of both are in it.
+_INLINED = "_inlfunc_"
 
 
 def public(finding: Finding) -> Finding:
@@ -35,9 +37,16 @@ def public(finding: Finding) -> Finding:
     fields = [field.name for field in dataclasses.fields(finding) if field.name not in hidden]
     masked = {name: mask(getattr(finding, name)) for name in fields}
     suspects = tuple(replace(suspect, node=None) for suspect in masked["suspects"])
-    source = replace(finding.source, path="model.onnx", producer=None)
+    opsets = {domain: version for domain, version in finding.source.opsets.items() if _known(domain, finding)}
+    source = replace(finding.source, path="model.onnx", producer=None, opsets=opsets)
     shown = replace(finding, **{**masked, "suspects": suspects}, source=source, neighbourhood=())
     return replace(shown, failure=_failure(shown))
+
+
+def _known(domain: str, finding: Finding) -> bool:
+    """Whether a domain is everybody's, or one whose operators the result needs."""
+    everybody = domain.split(".")[:2] in (["ai", "onnx"], ["com", "microsoft"])
+    return everybody or any(op.startswith(f"{domain}.") for op in (finding.reduced.op_types if finding.reduced else ()))
 
 
 def _failure(finding: Finding) -> Failure | None:
@@ -85,6 +94,8 @@ class _Mask:
         core = word.strip(".:")
         if core in self._names:
             return word.replace(core, self._names[core])
+        if core.startswith(_INLINED):
+            return word.replace(core, GONE)
         # path:line, node.attribute, /scope/name: the parts that are names of their own.
         for part in re.split(r"[:#]", core):
             if len(part) >= _LEAST and part in self._names:
