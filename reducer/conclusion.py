@@ -242,15 +242,6 @@ def _one_minimal(end: Conclusion) -> bool:
 
 def _search(end: Conclusion, workspace: Workspace) -> SearchFacts:
     problem = end.problem
-    passes = tuple(
-        {
-            "pass": name,
-            "calls": tries,
-            "successes": problem.successes[name],
-            "seconds": round(problem.spent_in[name], 4),
-        }
-        for name, tries in problem.tries.items()
-    )
     return SearchFacts(
         oracle_calls=problem.calls + problem.speculated,
         seconds=round(problem.seconds, 4),
@@ -258,7 +249,7 @@ def _search(end: Conclusion, workspace: Workspace) -> SearchFacts:
         complete=end.status == "reduced",
         cache_hits=problem.cache_hits,
         workers=problem.budget.jobs,
-        passes=passes,
+        passes=problem.statistics(),
         also_found=workspace.others,
     )
 

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from reducer.engine.events import Event, Improved, Judged, Listener, PassFault, PassStarted
 from reducer.engine.verdict import Judgement, Oracle, Verdict
@@ -119,6 +119,18 @@ class Problem(Generic[P]):
     def spent(self, seconds: float) -> None:
         """Time in isolated runs that serve the search without judging a candidate: recording types and values."""
         self.oracle_seconds += seconds
+
+    def statistics(self) -> tuple[dict[str, Any], ...]:
+        """Calls, successes and wall seconds in the oracle of every phase and pass, in the order of their first call."""
+        return tuple(
+            {
+                "pass": name,
+                "calls": calls,
+                "successes": self.successes[name],
+                "seconds": round(self.spent_in[name], 4),
+            }
+            for name, calls in self.tries.items()
+        )
 
     @property
     def seconds(self) -> float:

@@ -220,6 +220,7 @@ class OnnxSession(Session):
         finally:
             problem.spent(capture.seconds)
             problem.close()
+            workspace.log({"passes": problem.statistics()})
         self._say("confirming the result in fresh processes")
         if status == "reduced" and stable.result() < CONFIRM_SOURCE:
             status = "flaky"
