@@ -12,7 +12,9 @@ import onnx
 from reducer.errors import UsageError
 from reducer.feeds import FeedBook
 from reducer.frontends import given
+from reducer.frontends.external import external_bytes
 from reducer.frontends.onnx import count_nodes, load_source, model_folder, parse_model, read_model
+from reducer.frontends.room import bounded_memory
 from reducer.programs.onnx import OnnxProgram, Policy
 from reducer.signature import Vocabulary
 from reducer.values import ValueRef, append_values
@@ -58,15 +60,14 @@ class Subject:
 
 def load_subject(path: Path, options: InputOptions, host: Host, *, by_command: bool) -> Subject:
     """Read everything that the user named. Raises UsageError with one clear line."""
-    model = _read(path, host)
-    nodes, size = count_nodes(model), path.stat().st_size
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     spill = host.folder / "weights"
     spill.mkdir(exist_ok=True)
-    source = load_source(model, model_folder(path), spill)
-    size += sum(
-        w.nbytes for records in source.weights.values() for w in records if w.spilled and _outside(w.name, model)
-    )
+    with bounded_memory(path.stat().st_size if path.is_file() else 0, str(path)):
+        model = _read(path, host)
+        nodes, size = count_nodes(model), path.stat().st_size + external_bytes(model, path)
+        source = load_source(model, model_folder(path), spill)
+    with open(path, "rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     store = host.folder / "feeds.bin"
     dims = given.parse_dims(options.dims)
     book = FeedBook(store, options.seed, dims)
@@ -110,7 +111,3 @@ def _read(path: Path, host: Host) -> onnx.ModelProto:
         raise UsageError(f"{path} is not ONNX text: {answer.value['error']}")
     return parse_model(answer.blobs[0], str(path))
 
-
-def _outside(name: str, model: onnx.ModelProto) -> bool:
-    """Whether the weight lay in an external file: its bytes are not in the model file's size."""
-    return any(t.name == name and not t.raw_data for t in model.graph.initializer)

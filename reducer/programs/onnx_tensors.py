@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from reducer.programs.onnx_source import WeightRecord
 from reducer.values import ValueRef, dtype_named
 
 _INLINE_STRING = "string"
+# Types of which several elements share a byte, with their bits.
+_PACKED_BITS = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}
 
 
 def elem_type_of(kind: str) -> int | None:
@@ -56,6 +59,18 @@ def inline_weight(weight: WeightRecord) -> bytes:
         raw = stream.read(length)
     tensor = TensorProto(name=weight.name, data_type=weight.elem_type, dims=weight.dims, raw_data=raw)
     return wire.field(wire.GRAPH_INITIALIZER, tensor.SerializeToString())
+
+
+def fitting_bytes(tensor: TensorProto) -> int:
+    """The length that the raw data of a tensor of these dims and this type must have; -1 where there is none."""
+    try:
+        name = TensorProto.DataType.Name(tensor.data_type)
+        bits = _PACKED_BITS.get(name) or 8 * np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize
+    except (KeyError, ValueError, TypeError):
+        return -1
+    if tensor.data_type == TensorProto.STRING or any(dim < 0 for dim in tensor.dims):
+        return -1
+    return int(-(-prod(tensor.dims) * bits // 8))
 
 
 def read_type(type_wire: bytes) -> onnx.TypeProto:
