@@ -75,7 +75,7 @@ def reduce_model(
             finally:
                 kept = session.abandon()
                 if kept is not None:
-                    sys.stderr.write(f"onnx-reduce: the best so far lies in {kept}\n")
+                    sys.stderr.write(f"onnx-reduce: the best so far lies in {kept}; --resume goes on from there\n")
     finally:
         progress.close()
     if finding.status == "interrupted":

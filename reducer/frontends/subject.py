@@ -66,8 +66,6 @@ def load_subject(path: Path, options: InputOptions, host: Host, *, by_command: b
         model = _read(path, host)
         nodes, size = count_nodes(model), path.stat().st_size + external_bytes(model, path)
         source = load_source(model, model_folder(path), spill)
-    with open(path, "rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     store = host.folder / "feeds.bin"
     dims = given.parse_dims(options.dims)
     book = FeedBook(store, options.seed, dims)
@@ -92,12 +90,21 @@ def load_subject(path: Path, options: InputOptions, host: Host, *, by_command: b
         feeds=book,
         nodes=nodes,
         size=size,
-        sha256=digest,
+        sha256=digest(path),
         producer=f"{model.producer_name} {model.producer_version}".strip(),
         opsets={"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import},
         own_inputs=options.inputs is not None,
         expected=expected,
     )
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file; of a folder, that of the digests of its files in the order of their names."""
+    if not path.is_dir():
+        with open(path, "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    inner = "".join(digest(file) for file in sorted(path.iterdir()) if file.is_file())
+    return hashlib.sha256(inner.encode()).hexdigest()
 
 
 def _read(path: Path, host: Host) -> onnx.ModelProto:
@@ -110,4 +117,3 @@ def _read(path: Path, host: Host) -> onnx.ModelProto:
     if "error" in answer.value:
         raise UsageError(f"{path} is not ONNX text: {answer.value['error']}")
     return parse_model(answer.blobs[0], str(path))
-

@@ -123,9 +123,29 @@ class Flaky(Fake):
             raise RuntimeError("sometimes")
 
 
+# Operators that bring a planted failure each, in the order in which they are looked for.
+PLANTED = {"Elu": "the first one", "Tanh": "quite another", "Erf": "a third"}
+
+
+class Planted(Backend):
+    """Fails with the message of the first planted operator that the model holds, and its name and shape in it."""
+
+    name: ClassVar[str] = "planted"
+    requires: ClassVar[tuple[str, ...]] = ("onnx",)
+
+    def open(self, program: bytes | Path, options: Options) -> Runner:
+        raw = program if isinstance(program, bytes) else program.read_bytes()
+        nodes = onnx.ModelProto.FromString(raw).graph.node
+        for op_type, message in PLANTED.items():
+            for node in nodes:
+                if node.op_type == op_type:
+                    raise RuntimeError(f"{message}: node '{node.name}' reads {node.input[0]} of shape [{len(nodes)},3]")
+        return lambda feeds: {}
+
+
 ALL = {
     kind.name: f"{__name__}:{kind.__qualname__}"
     for kind in (
-        Segfaults, Aborts, Divides, Exits, Hangs, EatsMemory, Raises, LacksModule, AnswersWrong, Honest, Flaky
+        Segfaults, Aborts, Divides, Exits, Hangs, EatsMemory, Raises, LacksModule, AnswersWrong, Honest, Flaky, Planted
     )
 }  # fmt: skip
