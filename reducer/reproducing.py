@@ -172,8 +172,8 @@ def _probe(probe: Probe) -> finding.Probe:
 
 def _text(program: OnnxProgram, prober: Prober) -> tuple[str | None, str | None]:
     """(text for people when short enough, the same when parsing it gives the model back)."""
-    raw = program.model_bytes(inline=True)
-    if len(raw) > MOST_INLINE_BYTES:
+    raw = program.model_bytes(inline=True) if program.outside_bytes <= MOST_INLINE_BYTES else b""
+    if not 0 < len(raw) <= MOST_INLINE_BYTES:
         return None, None
     answer = prober.host.call(Call(MODEL_TEXT, {}, (raw,), TEXT_SECONDS))
     if answer.outcome != RETURNED or len(answer.value["text"]) > MOST_TEXT:

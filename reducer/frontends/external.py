@@ -78,10 +78,10 @@ class ExternalWeights:
         return Extent(self._spill / WEIGHTS_FILE, start, len(tensor.raw_data))
 
     def _spilled(self, tensor: TensorProto, extent: Extent) -> Extent:
-        """The extent in our own file that holds a copy; what lies there already is not copied again."""
+        """The extent in our own file that holds a copy; what lies in our folder already is not copied again."""
         target = self._spill / WEIGHTS_FILE
-        if extent.path == Path(os.path.realpath(target)):
-            return Extent(target, extent.offset, extent.length)
+        if extent.path.parent == Path(os.path.realpath(self._spill)):
+            return Extent(self._spill / extent.path.name, extent.offset, extent.length)
         if extent not in self._copies:
             _need_space(self._spill, extent.length)
             with open(extent.path, "rb") as source, open(target, "ab") as stream:

@@ -24,6 +24,8 @@ from reducer.worker.protocol import RETURNED, Call
 PARSE_TEXT = "reducer.worker.knowledge:parse_text"
 TEXT_SUFFIXES = (".onnxtxt", ".onnxtext")
 PARSE_SECONDS = 60.0
+# The folder in the host's that candidates with spilled weights lie in, and what is recorded of big tensors.
+WEIGHTS = "weights"
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Subject:
 
 def load_subject(path: Path, options: InputOptions, host: Host, *, by_command: bool) -> Subject:
     """Read everything that the user named. Raises UsageError with one clear line."""
-    spill = host.folder / "weights"
+    spill = host.folder / WEIGHTS
     spill.mkdir(exist_ok=True)
     with bounded_memory(path.stat().st_size if path.is_file() else 0, str(path)):
         model = _read(path, host)
