@@ -70,7 +70,7 @@ def reduce_model(
                     from reducer.delivery import deliver
 
                     progress.say("running the repro script in fresh processes")
-                    finding = deliver(finding, session.workspace, session.completed)
+                    finding = deliver(finding, session.workspace, session.host.folder, session.completed)
                     code, folder = REDUCED, session.workspace.target
             finally:
                 kept = session.abandon()

@@ -30,7 +30,7 @@ from reducer.observation import DIED, FAILED, HUNG, OUT_OF_MEMORY, PASSED, SKIPP
 from reducer.oracles.command import CommandOracle
 from reducer.oracles.crash import CrashOracle
 from reducer.oracles.flaky import Rate
-from reducer.oracles.ladder import CHECKER, INFERENCE, REFERENCE, Aim, Ladder, Plan, outcome_of_compare
+from reducer.oracles.ladder import CHECKER, INFERENCE, INLINER, REFERENCE, Aim, Ladder, Plan, outcome_of_compare
 from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Prober
@@ -277,7 +277,7 @@ def project_of(end: Conclusion) -> str | None:
     assert seen is not None
     if seen.probe.backend == REFERENCE:
         return "onnx"
-    if seen.probe.backend in (CHECKER, INFERENCE):
+    if seen.probe.backend in (CHECKER, INFERENCE, INLINER):
         return "onnx" if seen.outcome != FAILED else "converter"
     rejected = any(o.probe.backend == CHECKER and o.outcome == FAILED for o in end.ladder.observations)
     return "converter" if rejected and seen.outcome == FAILED else "onnxruntime"

@@ -14,7 +14,7 @@ COMMAND = Group("Your own check", sort_key=3)
 SEARCH = Group("How long and how wide", sort_key=4)
 OUTPUT = Group("What comes out", sort_key=5)
 
-Stage = Literal["check", "shape_inference", "load", "run", "compare"]
+Stage = Literal["check", "shape_inference", "optimize", "load", "run", "compare"]
 Level = Literal["all", "extended", "basic", "layout", "none"]
 Reference = Literal["auto", "none", "onnxruntime-noopt", "reference"]
 

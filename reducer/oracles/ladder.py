@@ -24,7 +24,8 @@ from reducer.oracles.randomness import random_outputs
 from reducer.programs.onnx import OnnxProgram
 from reducer.values import ValueRef
 
-CHECKER, INFERENCE, RUNTIME, REFERENCE = "onnx-checker", "onnx-shape-inference", "onnxruntime", "reference"
+CHECKER, INFERENCE, INLINER = "onnx-checker", "onnx-shape-inference", "onnx-inliner"
+RUNTIME, REFERENCE = "onnxruntime", "reference"
 _VIOLENT = (DIED, HUNG, OUT_OF_MEMORY)
 
 
@@ -76,7 +77,7 @@ class Ladder:
 def climb(prober: Prober, program: OnnxProgram, plan: Plan, limits: Limits) -> Ladder:
     """All rungs in order. A rung that dies or hangs does not keep the others from being climbed."""
     ladder = Ladder(skipped_random=random_outputs(program))
-    for backend in (CHECKER, INFERENCE):
+    for backend in (CHECKER, INFERENCE, *((INLINER,) if program.source.functions else ())):
         observations, _ = prober.climb(program, Order((Probe(backend, run=False),)), limits.full)
         ladder.observations += observations
     feedable = prober.can_feed(program)
@@ -134,7 +135,7 @@ def choose(ladder: Ladder, plan: Plan, stage: str | None = None, *, own_inputs: 
         failed = [o for o in failed if o.stage == stage]
     if stage != "compare":
         for outcomes, backends in (
-            (_VIOLENT, (CHECKER, INFERENCE, RUNTIME)),
+            (_VIOLENT, (CHECKER, INFERENCE, INLINER, RUNTIME)),
             ((FAILED,), (RUNTIME,)),
         ):
             for seen in failed:
@@ -146,7 +147,7 @@ def choose(ladder: Ladder, plan: Plan, stage: str | None = None, *, own_inputs: 
     ran = ladder.of(plan.primary)
     if own_inputs and stage in (None, "compare") and ran is not None and ran.nan_outputs:
         return Aim(nan=ran)
-    for backend in (CHECKER, REFERENCE, INFERENCE):
+    for backend in (CHECKER, REFERENCE, INLINER, INFERENCE):
         for seen in failed:
             if seen.probe.backend == backend and stage != "compare":
                 return Aim(observation=seen)

@@ -202,6 +202,7 @@ class Host:
         root = str(Path(__file__).resolve().parents[2])
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
         environment.update(OMP_NUM_THREADS="1", PYTHONUNBUFFERED="1", PYTHONDONTWRITEBYTECODE="1")
+        environment["TMPDIR"] = str(self.folder)  # whatever a backend drops there goes when the folder goes
         log = open(self.folder / "logs" / f"{role}.log", "ab")  # noqa: SIM115 - handed to the child
         process = subprocess.Popen(
             [self.options.python, "-m", "reducer.worker.main", role, str(self._listener.address)],
