@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 from reducer.errors import UsageError
 from reducer.frontends.external import ExternalWeights
 from reducer.frontends.skeleton import WORTH_FROM_BYTES, skeleton_of
+from reducer.frontends.text import refuse_bad_text
 from reducer.programs import wire
 from reducer.programs.base import NodeRef
 from reducer.programs.onnx_source import (
@@ -70,6 +71,7 @@ def parse_model(raw: bytes, origin: str) -> onnx.ModelProto:
         raise _unreadable(origin, str(error)) from error
     if not model.HasField("graph") or not (model.graph.node or model.graph.output or model.graph.input):
         raise UsageError(f"{origin} is not an ONNX model: it holds no graph", "name a file made by an ONNX exporter")
+    refuse_bad_text(model, origin)
     return model
 
 
