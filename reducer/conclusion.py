@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from reducer import __version__, registry
+from reducer.custom_ops import libraries_in
 from reducer.engine.problem import Problem
 from reducer.engine.reducer import is_one_minimal
 from reducer.finding import (
@@ -36,7 +37,7 @@ from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Prober
 from reducer.passes.drop_node import DropNode
 from reducer.programs.onnx import OnnxProgram
-from reducer.reproducing import reproduction, reproduction_facts, write_data
+from reducer.reproducing import copy_libraries, reproduction, reproduction_facts, write_data
 from reducer.saving import files_of, save_model
 from reducer.signature import FailureSignature
 from reducer.worker.protocol import RETURNED, Call
@@ -91,6 +92,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     files = write_data(workspace, best, prober, found)
     text, repro = reproduction(end.oracle, best, prober, found)
     beside = [Artifact("other", file.name) for file in saved[1:]]
+    beside += copy_libraries(workspace, libraries_in(end.plan.extra))
     artifacts = (Artifact("reduced_model", MODEL), *beside, *files, Artifact("trace", LOG))
     return Finding(
         tool_version=__version__,

@@ -26,7 +26,8 @@ def seeds() -> list[onnx.ModelProto]:
         '<ir_version: 9, opset_import: ["" : 17, "f" : 1]>'
         "g (bool c, float[N] x, seq(float[M]) s, int64[2] i) => (float[K] y, float z) {"
         " y = If(c) <then_branch = t () => (float[P] u) { u = f.twice(x) }, else_branch = e () => (float[Q] v)"
-        ' { v = Identity(x) }> k = Constant<value = float {1.5}>() z = Mul(k, k) q = SequenceAt(s, k) r = Gather(x, i) }'
+        ' { v = Identity(x) }> k = Constant<value = float {1.5}>()'
+        ' z = Mul(k, k) q = SequenceAt(s, k) r = Gather(x, i) }'
         '<domain: "f", opset_import: ["" : 17]> twice (a) => (b) { b = Add(a, a) }'
     )  # fmt: skip
     odd = model_of("g (double[2] x) => (double[2] y) { y = Add(x, w) }")

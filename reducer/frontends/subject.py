@@ -14,10 +14,11 @@ from reducer.feeds import FeedBook
 from reducer.frontends import given
 from reducer.frontends.external import external_bytes
 from reducer.frontends.onnx import count_nodes, load_source, model_folder, parse_model, read_model
+from reducer.frontends.pickled import pickle_in, read_pickled
 from reducer.frontends.room import bounded_memory
 from reducer.programs.onnx import OnnxProgram, Policy
 from reducer.signature import Vocabulary
-from reducer.values import ValueRef, append_values
+from reducer.values import Value, ValueRef, append_values
 from reducer.worker.host import Host
 from reducer.worker.protocol import RETURNED, Call
 
@@ -37,6 +38,7 @@ class InputOptions:
     dims: Sequence[str] = ()
     shapes: Sequence[str] = ()
     seed: int = 0
+    trust: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,12 @@ def load_subject(path: Path, options: InputOptions, host: Host, *, by_command: b
         book.shapes[name] = shape
     if options.inputs is not None:
         names = [name for name in source.inputs if name not in source.weights]
-        values = given.fit_to_inputs(source, given.read_given(options.inputs, names, "input"), dims)
+        values = given.fit_to_inputs(source, _values(options.inputs, names, "input", host, trust=options.trust), dims)
         book.dims = {**given.bound_dims(source, values), **dims}
         book.give(values)
     expected = {}
     if options.expected is not None:
-        wanted = given.read_given(options.expected, list(source.outputs), "expected")
+        wanted = _values(options.expected, list(source.outputs), "expected", host, trust=options.trust)
         unknown = sorted(set(wanted) - set(source.outputs))
         if unknown:
             raise UsageError(f"the model has no output {unknown[0]!r}", f"its outputs are: {', '.join(source.outputs)}")
@@ -98,6 +100,13 @@ def load_subject(path: Path, options: InputOptions, host: Host, *, by_command: b
         own_inputs=options.inputs is not None,
         expected=expected,
     )
+
+
+def _values(path: Path, names: Sequence[str], kind: str, host: Host, *, trust: bool) -> dict[str, Value]:
+    pickle = pickle_in(path)
+    if pickle is not None:
+        return read_pickled(pickle, names, kind, host, trust=trust)
+    return given.read_given(path, names, kind)
 
 
 def digest(path: Path) -> str:

@@ -73,7 +73,9 @@ class OnnxSession(Session):
     def run(self) -> Finding:
         """The whole data path. The finding's status says how it ended; files lie in `workspace`."""
         settings = self.settings
-        options = InputOptions(settings.inputs, settings.expected, settings.dim, settings.input_shape, settings.seed)
+        options = InputOptions(
+            settings.inputs, settings.expected, settings.dim, settings.input_shape, settings.seed, settings.trust
+        )
         subject = load_subject(self.model, options, self.host, by_command=bool(settings.check))
         self.workspace = Workspace(settings.output_folder(self.model), force=settings.force, resume=settings.resume)
         self._check_provider()
@@ -101,6 +103,7 @@ class OnnxSession(Session):
         options = {
             "check": [settings.check, settings.fail_regex, settings.fail_code, settings.ignore_fail_code],
             "run": [settings.provider_name(), settings.opt_level, settings.reference, settings.stage],
+            "custom_ops": [str(library) for library in settings.custom_ops],
             "inputs": [settings.seed, settings.input_shape, settings.dim],
             "tolerance": [settings.rtol, settings.atol],
         }
@@ -188,7 +191,7 @@ class OnnxSession(Session):
     def _search(self, subject: Subject, prober: Prober, target: Target, problem: Problem[OnnxProgram]) -> str:
         """Reduce; the status of the finding."""
         passes = registry.passes(self.kind)
-        capture = Capture(prober, self.host.folder / WEIGHTS / "values.bin", target.oracle.limits)
+        capture = Capture(prober, self.host.folder / WEIGHTS / "values.bin", target.oracle.limits, target.plan.extra)
         try:
             problem.enter("inferring types")
             problem.best = program = capture.types(subject.program)
