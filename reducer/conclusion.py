@@ -6,10 +6,12 @@ import platform
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from reducer import __version__, registry
+from reducer.custom_ops import libraries_in
 from reducer.engine.problem import Problem
 from reducer.engine.reducer import is_one_minimal
 from reducer.finding import (
@@ -35,7 +37,8 @@ from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Prober
 from reducer.passes.drop_node import DropNode
 from reducer.programs.onnx import OnnxProgram
-from reducer.reproducing import reproduction, reproduction_facts, write_data
+from reducer.reproducing import copy_libraries, reproduction, reproduction_facts, write_data
+from reducer.saving import files_of, save_model
 from reducer.signature import FailureSignature
 from reducer.worker.protocol import RETURNED, Call
 from reducer.workspace import LOG, MODEL, Workspace
@@ -83,12 +86,14 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     search = _search(end, workspace)  # before anything else takes time
     best = end.problem.best
     minimal = _one_minimal(end)
-    path = workspace.write(MODEL, best.model_bytes(inline=True))
+    saved = files_of(workspace.write(MODEL, partial(save_model, best)))
     facts = environment(prober)
     found = reproduction_facts(end.oracle, best, prober)
     files = write_data(workspace, best, prober, found)
     text, repro = reproduction(end.oracle, best, prober, found)
-    artifacts = (Artifact("reduced_model", MODEL), *files, Artifact("trace", LOG))
+    beside = [Artifact("other", file.name) for file in saved[1:]]
+    beside += copy_libraries(workspace, libraries_in(end.plan.extra))
+    artifacts = (Artifact("reduced_model", MODEL), *beside, *files, Artifact("trace", LOG))
     return Finding(
         tool_version=__version__,
         status=end.status,
@@ -97,7 +102,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
         reduced=Reduced(
             path=MODEL,
             nodes=len(best.nodes()),
-            bytes=path.stat().st_size,
+            bytes=sum(file.stat().st_size for file in saved),
             op_types=dict(Counter(ref.op_type for ref in best.nodes())),
             one_minimal=minimal,
             reproduced=str(end.confirmed),

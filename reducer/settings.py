@@ -24,16 +24,18 @@ Reference = Literal["auto", "none", "onnxruntime-noopt", "reference"]
 class Settings:
     """Options of `onnx-reduce MODEL`."""
 
-    inputs: Annotated[Path | None, Parameter(group=INPUT, help="Feeds: FILE.npz by input name, or an ONNX test_data_set folder of .pb files. Default: seeded values.")] = None  # fmt: skip
+    inputs: Annotated[Path | None, Parameter(group=INPUT, help="Feeds: FILE.npz by input name, an ONNX test_data_set folder of .pb files, or oracle.pkl with --trust. Default: seeded values.")] = None  # fmt: skip
     expected: Annotated[Path | None, Parameter(group=INPUT, help="Known right outputs by name (FILE.npz); they decide who is wrong.")] = None  # fmt: skip
     input_shape: Annotated[tuple[str, ...], Parameter(group=INPUT, negative=(), show_default=False, help="NAME=1,3,224,224: shape of an input that has symbolic dims. Repeatable.")] = ()  # fmt: skip
     dim: Annotated[tuple[str, ...], Parameter(group=INPUT, negative=(), show_default=False, help="batch=2: size of a symbolic dim. Repeatable. Default: 2.")] = ()  # fmt: skip
+    trust: Annotated[bool, Parameter(group=INPUT, negative=(), show_default=False, help="Read pickles (oracle.pkl) named with --inputs or --expected: that runs the code in them.")] = False  # fmt: skip
     seed: Annotated[int, Parameter(group=INPUT, help="Seed of generated feeds.")] = 0
 
     stage: Annotated[Stage | None, Parameter(group=FAILURE, help="Reduce the failure of this rung, not the first one that matters.")] = None  # fmt: skip
     reference: Annotated[Reference, Parameter(group=FAILURE, help="Witnesses to compare outputs with.")] = "auto"
     provider: Annotated[str, Parameter(group=FAILURE, help="Execution provider of ONNX Runtime (CPU, CUDA, ... or the full name).")] = "CPU"  # fmt: skip
     opt_level: Annotated[Level, Parameter(group=FAILURE, help="Graph optimization level of ONNX Runtime.")] = "all"
+    custom_ops: Annotated[tuple[Path, ...], Parameter(group=FAILURE, negative=(), show_default=False, help="LIB.so: library of custom operators for ONNX Runtime; its code runs in the worker. Repeatable.")] = ()  # fmt: skip
     rtol: Annotated[float | None, Parameter(group=FAILURE, help="Relative tolerance. Default: 1e-3; more for float16 and narrower.")] = None  # fmt: skip
     atol: Annotated[float | None, Parameter(group=FAILURE, help="Absolute tolerance. Default: as --rtol.")] = None
 

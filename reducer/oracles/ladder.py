@@ -37,17 +37,19 @@ class Plan:
     provider: str = "CPUExecutionProvider"
     reference: str = "auto"
     expected: Mapping[str, ValueRef] = field(default_factory=dict)
+    # Further options of the runtime that all its probes have (reducer/custom_ops.py).
+    extra: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def primary(self) -> Probe:
         """The system that the user runs."""
-        return Probe(RUNTIME, {"opt_level": self.opt_level, "provider": self.provider})
+        return Probe(RUNTIME, {"opt_level": self.opt_level, "provider": self.provider, **self.extra})
 
     @property
     def unoptimized(self) -> Probe | None:
         """The same without optimizations, when it is another one and wanted."""
         wanted = self.opt_level != "none" and self.reference in ("auto", "onnxruntime-noopt")
-        return Probe(RUNTIME, {"opt_level": "none", "provider": self.provider}) if wanted else None
+        return Probe(RUNTIME, {"opt_level": "none", "provider": self.provider, **self.extra}) if wanted else None
 
     @property
     def evaluator(self) -> Probe | None:
