@@ -55,12 +55,18 @@ def reduce_model(
     from reducer.worker.host import Host, HostOptions, memory_cap
 
     source = source_kind(model)
+    options = HostOptions(preload=source.preload, memory=memory_cap(settings.memory_limit))
+    elsewhere = bool(settings.with_packages or settings.python)
     # Before the session is loaded: the zygote imports its backends meanwhile.
-    host = Host(HostOptions(preload=source.preload, memory=memory_cap(settings.memory_limit)))
+    host = None if elsewhere else Host(options)
     from reducer.progress import JsonProgress, make_progress
 
     progress = make_progress(as_json=settings.json, quiet=settings.quiet, verbose=settings.verbose)
     try:
+        if host is None:
+            from reducer.environments.elsewhere import options_elsewhere
+
+            host = Host(options_elsewhere(options, settings.python, settings.with_packages, progress.say))
         with source.load()(settings, model, progress, progress.say, host) as session:
             try:
                 finding = session.run()
@@ -70,7 +76,7 @@ def reduce_model(
                     from reducer.delivery import deliver
 
                     progress.say("running the repro script in fresh processes")
-                    finding = deliver(finding, session.workspace, session.completed)
+                    finding = deliver(finding, session.workspace, session.completed, session.host.options.python)
                     code, folder = REDUCED, session.workspace.target
             finally:
                 kept = session.abandon()

@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Self
 
 from reducer.errors import ToolFault
+from reducer.worker.kit import child_environment
 from reducer.worker.protocol import (
     DIED,
     FAULT,
@@ -41,16 +42,18 @@ START_SECONDS = 60.0
 MEMORY_SHARE = 0.75
 STDERR_TAIL = 4000
 CALLS_PER_WORKER = 20_000
-OWN_SETTINGS = "ONNX_REDUCE_"
 
 
 @dataclass(frozen=True)
 class HostOptions:
-    """`memory` is the address-space cap of a worker in bytes (0: none); `python` another interpreter."""
+    """`memory` is the address-space cap of a worker in bytes (0: none); `python` another interpreter; an `isolated`
+    child sees nothing of PYTHONPATH; `packages` are distributions whose versions the finding is to name."""
 
     preload: tuple[str, ...] = ("numpy", "onnx", "onnxruntime")
     memory: int = 0
     python: str = sys.executable
+    isolated: bool = False
+    packages: tuple[str, ...] = ()
     fork: bool = hasattr(os, "fork") and sys.platform != "darwin"
 
 
@@ -186,10 +189,7 @@ class Host:
             return worker
 
     def _start(self, role: str) -> subprocess.Popen[bytes]:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(OWN_SETTINGS)}
-        root = str(Path(__file__).resolve().parents[2])
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
-        environment.update(OMP_NUM_THREADS="1", PYTHONUNBUFFERED="1", PYTHONDONTWRITEBYTECODE="1")
+        environment = child_environment(self.options.python, self.folder, isolated=self.options.isolated)
         log = open(self.folder / "logs" / f"{role}.log", "ab")  # noqa: SIM115 - handed to the child
         process = subprocess.Popen(
             [self.options.python, "-m", "reducer.worker.main", role, str(self._listener.address)],
