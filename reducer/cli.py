@@ -41,6 +41,8 @@ app = App(
     help_epilogue=EXAMPLES,
 )
 
+app.command("reducer.commands.bisect:bisect", name="bisect", help_epilogue="")
+
 
 @app.default
 def reduce_model(

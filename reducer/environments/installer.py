@@ -61,7 +61,11 @@ def install(folder: Path, requirements: Sequence[str], base: str) -> None:
     pip = [python, "-m", "pip"] if not is_own(base) else [*pip_command(), "--python", python]
     ended = run([*pip, "install", "--quiet", "--only-binary", ":all:", "--no-input", *requirements], python)
     if ended.code != 0:
-        raise UsageError(f"cannot install {' '.join(requirements)}: {ended.last}", _hint(ended.output))
+        text = f"cannot install {' '.join(requirements)}: {ended.last}"
+        if is_offline(ended.output):
+            hint = "the package index cannot be reached: connect, or name an interpreter that has it with --python"
+            raise IndexUnreachable(text, hint)
+        raise UsageError(text, "see which releases there are with: python -m pip index versions NAME")
 
 
 def _empty(folder: Path, base: str) -> str:
@@ -113,15 +117,14 @@ def run(command: Sequence[str], python: str = sys.executable, seconds: float = I
     return Ended(ended.returncode, (telling or lines or ["no message"])[-1], ended.stdout)
 
 
-_OFFLINE = ("NewConnectionError", "Max retries exceeded", "ConnectionError", "Connection", "Name or service not known")
+# What pip and urllib3 print of an index that does not answer.
+_OFFLINE = ("Retrying (Retry(", "NewConnectionError", "Max retries exceeded", "Temporary failure in name resolution")
+
+
+class IndexUnreachable(UsageError):
+    """Nothing can be installed: the package index does not answer."""
 
 
 def is_offline(output: str) -> bool:
     """Whether pip complained that the index cannot be reached."""
     return any(sign in output for sign in _OFFLINE)
-
-
-def _hint(output: str) -> str:
-    if is_offline(output):
-        return "the package index cannot be reached: connect, or name an interpreter that has it with --python"
-    return "see which releases there are with: python -m pip index versions NAME"
