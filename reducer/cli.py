@@ -77,6 +77,10 @@ def reduce_model(
                 else:
                     from reducer.delivery import deliver
 
+                    if settings.versions:
+                        from reducer.bisection.beside import with_versions
+
+                        finding = with_versions(finding, session.workspace.folder, progress.say)
                     progress.say("running the repro script in fresh processes")
                     finding = deliver(finding, session.workspace, session.completed, session.host.options.python)
                     code, folder = REDUCED, session.workspace.target

@@ -46,6 +46,8 @@ class Settings:
     with_packages: Annotated[tuple[str, ...], Parameter(name="--with", group=RUNTIME, negative=(), show_default=False, help="onnxruntime==1.17.3: run the model with these releases, installed into a cached environment. Any requirement; repeatable.")] = ()  # fmt: skip
     python: Annotated[Path | None, Parameter(group=RUNTIME, help="Run the model under this interpreter (or, with --with, make the environment from it).")] = None  # fmt: skip
 
+    versions: Annotated[bool, Parameter(group=RUNTIME, negative=(), show_default=False, help="Find out since which release it fails (onnx-reduce bisect), and at which opsets. Installs wheels.")] = False  # fmt: skip
+
     timeout: Annotated[float | None, Parameter(group=SEARCH, help="Seconds for one run of the model. Default: 60, then a multiple of the original's time.")] = None  # fmt: skip
     budget_seconds: Annotated[float | None, Parameter(group=SEARCH, help="Stop searching after that long; the best so far is kept.")] = None  # fmt: skip
     budget_calls: Annotated[int | None, Parameter(group=SEARCH, help="Stop searching after that many candidates.")] = None  # fmt: skip

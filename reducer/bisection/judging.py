@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,11 +38,11 @@ SKIP, NOT_STARTED = 125, (126, 127)
 
 @dataclass(frozen=True)
 class Told:
-    """What one run under one interpreter said. `seconds` are those of the run, not of an installation."""
+    """What one run under one interpreter said."""
 
     verdict: Verdict
     detail: str
-    seconds: float
+    seconds: float = 0.0
 
 
 class Judge(Protocol):
@@ -89,17 +88,15 @@ class ModelJudge:
 
     def judge_model(self, host: Host, subject: Subject) -> Told:
         """The verdict on a model that stands for the reduced one, in a worker of `host`."""
-        start = time.perf_counter()
         expected = subject.expected if self.known.form == "mismatch" and len(self.probes) == 1 else {}
         prober = Prober(host, registry.backends(), subject.feeds, self._tolerance)
         order = Order(self.probes, compare=self.known.form == "mismatch", expected=expected)
         try:
             observations, comparison = prober.climb(subject.program, order, self.seconds)
         except (EditConflict, ToolFault) as error:
-            return Told(Verdict.UNKNOWN, str(error).strip().splitlines()[-1], time.perf_counter() - start)
+            return Told(Verdict.UNKNOWN, str(error).strip().splitlines()[-1])
         seen = Seen(observations, comparison, len(self.probes), lambda: self._control(host, subject))
-        verdict, detail = classify(self.known, seen, subject.vocabulary)
-        return Told(verdict, detail, time.perf_counter() - start)
+        return Told(*classify(self.known, seen, subject.vocabulary))
 
     def _control(self, host: Host, subject: Subject) -> bool:
         """Whether the first probe can open a model of one Identity with the same opsets and IR version."""
@@ -178,11 +175,6 @@ class ScriptJudge:
 
     def judge(self, interpreter: Interpreter) -> Told:
         """The verdict under that interpreter."""
-        start = time.perf_counter()
-        verdict, detail = self._run(interpreter)
-        return Told(verdict, detail, time.perf_counter() - start)
-
-    def _run(self, interpreter: Interpreter) -> tuple[Verdict, str]:
         with tempfile.TemporaryDirectory(prefix="onnx-reduce-bisect-") as empty, open(f"{empty}/log", "w+b") as log:
             process = subprocess.Popen(
                 [interpreter.python, str(self.script.resolve())],
@@ -196,19 +188,20 @@ class ScriptJudge:
             try:
                 code = process.wait(self.seconds)
             except subprocess.TimeoutExpired:
-                return Verdict.UNKNOWN, f"no answer in {self.seconds:g} s"
+                return Told(Verdict.UNKNOWN, f"no answer in {self.seconds:g} s")
             finally:
                 _end(process)
             log.seek(0)
             lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-        return _of_code(code, lines[-1][:300] if lines else "")
+        return Told(*_of_code(code, lines[-1][:300] if lines else ""))
 
 
 def _of_code(code: int, last: str) -> tuple[Verdict, str]:
     if code == 0:
         return Verdict.PASSES, last
     if code < 0:
-        return Verdict.FAILS, signal.Signals(-code).name
+        names = {int(known): known.name for known in signal.Signals}
+        return Verdict.FAILS, names.get(-code, f"signal {-code}")
     if code == SKIP or code in NOT_STARTED or last.split(":")[0] in NEVER_A_MATCH:
         return Verdict.UNKNOWN, last or f"exit code {code}"
     return Verdict.FAILS, last or f"exit code {code}"
@@ -217,5 +210,8 @@ def _of_code(code: int, last: str) -> tuple[Verdict, str]:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill the whole group: what the script started, too."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
     process.wait()

@@ -11,7 +11,7 @@ from typing import Any
 from reducer.bisection.judging import ModelJudge, Told, options_for
 from reducer.bisection.run import Found
 from reducer.bisection.search import Verdict
-from reducer.environments.interpreter import Interpreter
+from reducer.environments.interpreter import Interpreter, made_for, parse
 from reducer.errors import UsageError
 from reducer.finding import VersionFact
 from reducer.frontends.onnx import load_source, parse_model
@@ -32,29 +32,33 @@ def sweep_opsets(
     folder: Path, finding: Mapping[str, Any], say: Callable[[str], None], timeout: float | None = None
 ) -> Found:
     """Facts of the package "opset", one per opset, and the sentence of it."""
-    with ModelJudge(folder, finding, timeout) as judge, Host(options_for(Interpreter())) as host:
+    requirements = (finding.get("environment") or {}).get("requirements") or ()
+    interpreter = made_for([*map(parse, requirements)], say) if requirements else Interpreter()
+    say("converting the model to every opset")
+    with ModelJudge(folder, finding, timeout) as judge, Host(options_for(interpreter)) as host:
         own = judge.subject.opsets.get("")
         if own is None:
             raise UsageError("the model uses no operator of ai.onnx: there is no opset to sweep")
         newest = int(host.call(Call(NEWEST)).value["opset"])
         facts = []
         for opset in range(OLDEST_OPSET, newest + 1):
+            start = time.perf_counter()
             told = _at(judge, host, opset, own)
             outcome = "passes" if told.verdict is Verdict.REJECTS else told.verdict.value
-            say(f"{AXIS} {opset}: {outcome} {told.detail}"[:160])
-            facts.append(VersionFact(AXIS, str(opset), outcome, told.detail[:300], round(told.seconds, 3)))
+            facts.append(
+                VersionFact(AXIS, str(opset), outcome, told.detail[:300], round(time.perf_counter() - start, 3))
+            )
     return Found(tuple(facts), describe(facts), any(fact.outcome == "fails" for fact in facts))
 
 
 def _at(judge: ModelJudge, host: Host, opset: int, own: int) -> Told:
     if opset == own:
         return judge.judge_model(host, judge.subject)
-    start = time.perf_counter()
     raw = judge.subject.program.model_bytes(inline=True)
     answer = host.call(Call(CONVERT, {"opset": opset}, (raw,), CONVERT_SECONDS))
     if answer.outcome != RETURNED or not answer.blobs:
         why = str(answer.value.get("error", "")) or f"{answer.outcome} {answer.signal}".strip()
-        return Told(Verdict.UNKNOWN, f"cannot be converted: {why}", time.perf_counter() - start)
+        return Told(Verdict.UNKNOWN, f"cannot be converted: {why}")
     return judge.judge_model(host, _converted(judge.subject, answer.blobs[0], host))
 
 

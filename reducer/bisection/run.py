@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -60,8 +61,11 @@ class _Asked:
     told: dict[str, Told] = field(default_factory=dict)
 
     def __call__(self, version: str) -> Verdict:
-        self.told[version] = told = self._run(version)
-        self.say(f"{self.task.package} {version}: {told.verdict} ({told.seconds:.1f} s) {told.detail}"[:160])
+        self.say(f"trying {self.task.package} {version}")
+        start = time.perf_counter()
+        told = self._run(version)
+        # With the installation: what one waits for.
+        self.told[version] = replace(told, seconds=time.perf_counter() - start)
         return told.verdict
 
     def _run(self, version: str) -> Told:
@@ -71,7 +75,7 @@ class _Asked:
         except IndexUnreachable:
             raise
         except UsageError as error:
-            return Told(Verdict.UNKNOWN, str(error), 0.0)
+            return Told(Verdict.UNKNOWN, str(error))
         return self.judge.judge(interpreter)
 
 
@@ -87,10 +91,13 @@ def bisect(task: Task, judge: Judge, say: Callable[[str], None]) -> Found:
     search = Search(versions, asked, task.most)
     window = search.window(task.bad, task.good)
     facts = tuple(_fact(task.package, v, asked.told[v], window, versions) for v in versions if v in asked.told)
-    return Found(facts, _sentence(task, window, asked, versions), window.older is not None)
+    told = _sentence(task, window, asked)
+    if search.exhausted:
+        told += f" (stopped after {task.most} releases)"
+    return Found(facts, told, window.older is not None)
 
 
-def _sentence(task: Task, window: Window, asked: _Asked, versions: Sequence[str]) -> str:
+def _sentence(task: Task, window: Window, asked: _Asked) -> str:
     told = asked.told
     if window.older is None and told and all(t.verdict is Verdict.UNKNOWN for t in told.values()):
         return f"{task.package}: none of {len(told)} releases tried can tell"

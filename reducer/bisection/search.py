@@ -53,6 +53,9 @@ class Search:
     ask: Callable[[str], Verdict]
     most: int = MOST
     known: dict[int, Verdict] = field(default_factory=dict)
+    asked: int = 0
+    # Whether an answer was wanted that the budget did not allow.
+    exhausted: bool = False
 
     def window(self, bad: str | None = None, good: str | None = None) -> Window:
         """The window around `bad`, or around the first failing release that is met. `good` bounds its side."""
@@ -67,8 +70,11 @@ class Search:
 
     def _ask(self, index: int) -> Verdict:
         if index not in self.known:
-            exhausted = len(self.known) >= self.most
-            self.known[index] = Verdict.UNKNOWN if exhausted else self.ask(self.versions[index])
+            if self.asked >= self.most:
+                self.exhausted = True
+                return Verdict.UNKNOWN
+            self.asked += 1
+            self.known[index] = self.ask(self.versions[index])
         return self.known[index]
 
     def _failing(self) -> Iterator[int]:
@@ -82,8 +88,6 @@ class Search:
                 order.append(middle)
                 waiting += [(middle, high), (low, middle)]
         for index in dict.fromkeys(order):
-            if len(self.known) >= self.most:
-                return
             if self._ask(index) is Verdict.FAILS:
                 yield index
 
