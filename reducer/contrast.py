@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from reducer import registry
@@ -20,6 +21,7 @@ from reducer.passes.base import Edit, ReductionPass
 from reducer.programs.base import Size
 from reducer.programs.onnx import OnnxProgram
 from reducer.publishing import Edition
+from reducer.saving import save_model
 from reducer.workspace import Workspace
 
 PATH = "contrast.onnx"
@@ -76,7 +78,7 @@ def save_contrast(
         except EditConflict:
             continue
         if final.oracle.judge(made.program).verdict is Verdict.PASSED:
-            workspace.write(PATH, made.program.model_bytes(inline=True))
+            workspace.write(PATH, partial(save_model, made.program))
             return Contrast(PATH, _renamed(words, form)), (Artifact("other", PATH),)
     return None, ()
 

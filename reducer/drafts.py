@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from reducer.errors import EditConflict, UsageError
 from reducer.frontends.onnx import load_source
@@ -133,9 +133,11 @@ class Draft:
             if slot.name not in self.fed or not self.fed[slot.name].is_tensor:
                 raise EditConflict(f"{slot.name!r} is not fed")
             return np.asarray(self.fed[slot.name].value())
+        tensor = self.tensor(slot)
         try:
-            base = str(self.folder) if self.folder is not None else ""
-            return np.asarray(numpy_helper.to_array(self.tensor(slot), base))
+            if tensor.data_location == TensorProto.EXTERNAL:
+                return _mapped(tensor, self.folder)
+            return np.asarray(numpy_helper.to_array(tensor))
         except (TypeError, ValueError, KeyError, OSError, onnx.checker.ValidationError) as error:
             raise EditConflict(f"{slot.name!r} cannot be read") from error
 
@@ -164,7 +166,12 @@ class Draft:
                     value.type.tensor_type.ClearField("shape")
 
     def sweep(self) -> None:
-        """Drop initializers and graph inputs that nobody reads."""
+        """Drop initializers and graph inputs that nobody reads, and functions that nobody calls."""
+        called = {(node.domain, node.op_type) for node in self.nodes()}
+        for position in reversed(range(len(self.model.functions))):
+            function = self.model.functions[position]
+            if (function.domain, function.name) not in called:
+                del self.model.functions[position]
         for graph in self.graphs():
             read = names_read(graph)
             for position in reversed(range(len(graph.initializer))):
@@ -174,6 +181,17 @@ class Draft:
         for position in reversed(range(len(self.model.graph.input))):
             if self.model.graph.input[position].name not in read:
                 del self.model.graph.input[position]
+
+
+def _mapped(tensor: TensorProto, folder: Path | None) -> Array:
+    """A weight that lies outside, read only where it is looked at; its file is one of ours."""
+    facts = {entry.key: entry.value for entry in tensor.external_data}
+    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+    size = int(np.prod(tensor.dims, dtype=np.int64))
+    if folder is None or dtype.itemsize * size != int(facts.get("length", "0")):
+        raise ValueError("its bytes are not those of its dims")  # packed, or broken
+    flat = np.memmap(folder / facts["location"], dtype, "r", int(facts["offset"]), (size,))
+    return np.asarray(flat).reshape(tuple(tensor.dims))
 
 
 class DraftEdit(Edit[OnnxProgram]):

@@ -12,10 +12,13 @@ import onnx
 
 from reducer.canonical import Published, published
 from reducer.drafts import Draft
+from reducer.engine.problem import Problem
 from reducer.engine.verdict import Verdict
 from reducer.errors import EditConflict
 from reducer.finding import Artifact
 from reducer.oracles.base import Oracle
+from reducer.oracles.confirm import TIMES, confirmations
+from reducer.oracles.flaky import Rate, confirmed_best
 from reducer.oracles.ladder import Aim
 from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.prober import Prober
@@ -42,18 +45,42 @@ class Edition(Generic[AnyOracle]):
     oracle: AnyOracle
 
 
-def edition(best: OnnxProgram, oracle: AnyOracle, prober: Prober, *, keep_names: bool = False) -> Edition[AnyOracle]:
+@dataclass(frozen=True)
+class Wish:
+    """Names as they are or not, in how many fresh processes to confirm, and how often to ask for one verdict."""
+
+    keep_names: bool = False
+    confirm: int = TIMES
+    tries: int = 1
+
+
+def final_edition(
+    problem: Problem[OnnxProgram], oracle: AnyOracle, prober: Prober, wish: Wish
+) -> tuple[Edition[AnyOracle], Rate]:
+    """The best program in its final form, and how often that fails in fresh processes. Where it never does, the best
+    that does is looked for; where even its final form does not, it is handed over as it is."""
+    confirmed = Rate(0, wish.confirm)
+    for _ in range(2):
+        final = edition(problem.best, oracle, prober, wish)
+        shown = Rate(confirmations(final.oracle, final.form.program, wish.confirm), wish.confirm)
+        if shown.failed or not wish.confirm:
+            return final, shown
+        confirmed = confirmed_best(problem, oracle, wish.confirm)
+    return Edition(Published(problem.best), oracle), confirmed
+
+
+def edition(best: OnnxProgram, oracle: AnyOracle, prober: Prober, wish: Wish) -> Edition[AnyOracle]:
     """The first of the final forms that still fails in the same way; at worst the program as it is."""
     assert oracle.target is not None
     best = replace(best, fed={**fed_of(prober, best), **best.fed})
     avoid = frozenset(words(oracle.target.detail))
-    for rename, node_names in _FORMS[2:] if keep_names else _FORMS:
+    for rename, node_names in _FORMS[2:] if wish.keep_names else _FORMS:
         try:
             form = published(best, avoid, rename=rename, node_names=node_names)
         except EditConflict:
             continue
         knowing = _knowing(oracle, form)
-        if knowing.judge(form.program).verdict is Verdict.INTERESTING:
+        if any(knowing.judge(form.program).verdict is Verdict.INTERESTING for _ in range(wish.tries)):
             return Edition(form, knowing)
     return Edition(Published(best), oracle)
 

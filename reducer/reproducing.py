@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 
 from reducer import finding
+from reducer.custom_ops import OPTION, libraries_in
 from reducer.errors import EditConflict
 from reducer.finding import Artifact, Feed, Reproduction
 from reducer.model_code import model_code
@@ -21,6 +24,7 @@ from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Order, Prober
 from reducer.programs.fed import formula_of
 from reducer.programs.onnx import OnnxProgram
+from reducer.saving import FEW_BYTES
 from reducer.signature import literal_fragments
 from reducer.values import Value, ValueRef, is_narrow
 from reducer.worker.protocol import RETURNED, Call
@@ -74,6 +78,13 @@ def write_data(workspace: Workspace, program: OnnxProgram, prober: Prober, facts
     return tuple(written)
 
 
+def copy_libraries(workspace: Workspace, libraries: Sequence[Path]) -> list[Artifact]:
+    """Copies of the custom-op libraries that the user named, for the repro script."""
+    for library in libraries:
+        workspace.write(library.name, library.read_bytes())
+    return [Artifact("other", library.name) for library in libraries]
+
+
 def _feeds(program: OnnxProgram, prober: Prober) -> dict[str, Value]:
     try:
         return {name: ref.read() for name, ref in prober.feeds.feeds_of(program).items()}
@@ -86,7 +97,8 @@ def reproduction(
 ) -> tuple[str | None, Reproduction]:
     """(the model as text for people, all that a script needs)."""
     shown, faithful = _text(program, prober)
-    code = None if faithful is not None else model_code(onnx.ModelProto.FromString(program.model_bytes(inline=True)))
+    known = faithful is not None or program.outside_bytes > FEW_BYTES
+    code = None if known else model_code(onnx.ModelProto.FromString(program.model_bytes(inline=True)))
     base = Reproduction(
         form="command",
         stage="command",
@@ -173,13 +185,17 @@ def _of_crash(base: Reproduction, oracle: CrashOracle, facts: ReproFacts) -> Rep
 
 
 def _probe(probe: Probe) -> finding.Probe:
-    return finding.Probe(probe.backend, dict(probe.options))
+    options = dict(probe.options)
+    if libraries := libraries_in(options):
+        # The script looks for them beside itself.
+        options[OPTION] = os.pathsep.join(library.name for library in libraries)
+    return finding.Probe(probe.backend, options)
 
 
 def _text(program: OnnxProgram, prober: Prober) -> tuple[str | None, str | None]:
     """(text for people when short enough, the same when parsing it gives the model back)."""
-    raw = program.model_bytes(inline=True)
-    if len(raw) > MOST_INLINE_BYTES:
+    raw = program.model_bytes(inline=True) if program.outside_bytes <= MOST_INLINE_BYTES else b""
+    if not 0 < len(raw) <= MOST_INLINE_BYTES:
         return None, None
     answer = prober.host.call(Call(MODEL_TEXT, {}, (raw,), TEXT_SECONDS))
     if answer.outcome != RETURNED or len(answer.value["text"]) > MOST_TEXT:

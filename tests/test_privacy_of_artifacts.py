@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from reducer.delivery import deliver
+from reducer.delivery import Place, deliver
 from reducer.finding import Finding
 from reducer.progress import Progress
 from reducer.sessions.onnx import OnnxSession
@@ -92,7 +92,7 @@ def delivered(model: onnx.ModelProto, folder: Path, **options: object) -> tuple[
     with OnnxSession(settings, str(home / "planted_model.onnx"), quiet, quiet.say) as session:
         finding = session.run()
         assert session.workspace is not None
-        finding = deliver(finding, session.workspace, session.completed)
+        finding = deliver(finding, session.workspace, Place(session.host.folder), session.completed)
     return finding, folder / "out"
 
 

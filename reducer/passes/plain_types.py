@@ -12,6 +12,7 @@ from onnx import AttributeProto, TensorProto, helper
 from reducer.drafts import Draft, DraftEdit, readable
 from reducer.errors import EditConflict
 from reducer.passes.base import ReductionPass, Stage
+from reducer.programs.fed import MOST_READ_BYTES
 from reducer.programs.onnx import OnnxProgram
 from reducer.programs.onnx_size import is_small
 from reducer.programs.onnx_tensors import dtype_name
@@ -30,7 +31,7 @@ class Retype(DraftEdit):
     def change(self, draft: Draft) -> None:
         changed = False
         old, new = dtype_named(dtype_name(self.old)), dtype_named(dtype_name(self.new))
-        for slot, array in readable(draft, lambda _, array: array.dtype == old):
+        for slot, array in readable(draft, lambda _, array: array.dtype == old and array.nbytes <= MOST_READ_BYTES):
             with np.errstate(all="ignore"):
                 draft.put(slot, array.astype(new))
             changed = True

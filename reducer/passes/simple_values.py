@@ -15,7 +15,7 @@ import numpy as np
 from reducer.drafts import Draft, DraftEdit, Slot, readable
 from reducer.errors import EditConflict
 from reducer.passes.base import ReductionPass, Stage
-from reducer.programs.fed import NORMAL, ONES, PATTERNS, RANGE, SPLAT, ZEROS, Array, cost_of, patterned
+from reducer.programs.fed import MOST_READ_BYTES, NORMAL, ONES, PATTERNS, RANGE, SPLAT, ZEROS, Array, cost_of, patterned
 from reducer.programs.onnx import OnnxProgram
 from reducer.programs.onnx_size import is_small
 from reducer.values import is_float
@@ -37,7 +37,7 @@ class PutPattern(DraftEdit):
                 old = draft.array(slot)
             except EditConflict:
                 continue
-            new = simplified(old, self.pattern)
+            new = simplified(old, self.pattern) if old.nbytes <= MOST_READ_BYTES else None
             if new is not None:
                 draft.put(slot, new)
                 changed = True

@@ -21,6 +21,8 @@ Array = np.ndarray[Any, Any]
 ZEROS, ONES, SPLAT, RANGE, NORMAL = "zeros", "ones", "splat", "range", "normal"
 PATTERNS = (ZEROS, ONES, SPLAT, RANGE, NORMAL)
 _STRING = "string"
+# Tensors of more bytes are cut before anything else is done with them; they are never read as a whole.
+MOST_READ_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,10 @@ class Fed:
 
     @staticmethod
     def recorded(ref: ValueRef) -> Fed:
-        """From a stored value; sequences, maps and optionals stay where they are."""
-        return Fed.of(ref.read()) if ref.summary[1] is not None else Fed(ref.summary[0], (), b"", ref)
+        """From a stored value; sequences, maps and optionals, and what is too big to be held, stay where they are."""
+        if ref.summary[1] is None or ref.length > MOST_READ_BYTES:
+            return Fed(ref.summary[0], (), b"", ref)
+        return Fed.of(ref.read())
 
     def value(self) -> Value:
         """The array, or the stored value of what is no tensor."""
@@ -80,9 +84,11 @@ def patterned(pattern: str, dtype: np.dtype[Any], shape: tuple[int, ...], splat:
 
 
 def pattern_of(array: Array) -> str | None:
-    """The simplest pattern that gives exactly this tensor; None when there is none."""
+    """The simplest pattern that gives exactly this tensor; None when there is none, or when it is too big to look."""
     if array.size == 0:
         return ZEROS
+    if array.nbytes > MOST_READ_BYTES:
+        return None
     flat = array.ravel()
     first = flat[0]
     if array.dtype.kind in "OUS":
@@ -104,6 +110,8 @@ def cost_of(array: Array) -> int:
     if pattern is not None:
         digits = len(f"{array.ravel()[0]}") if pattern == SPLAT else 0
         return PATTERNS.index(pattern) + digits
+    if array.nbytes > MOST_READ_BYTES:
+        return 40 + int(array.size)
     if array.dtype.kind in "OUS":
         return 40 + sum(len(str(item)) + 1 for item in array.ravel())
     head = array.ravel()[:64]

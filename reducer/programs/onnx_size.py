@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from reducer.programs.base import Size
-from reducer.programs.fed import cost_of, fed_cost
+from reducer.programs.fed import MOST_READ_BYTES, cost_of, fed_cost
 from reducer.programs.onnx_source import WeightRecord, subgraphs, walk
 from reducer.programs.onnx_tensors import elem_type_of, inline_weight, read_type
 
@@ -47,7 +47,7 @@ def detail(program: OnnxProgram) -> Size:
     face = program.interface
     edges = len(face.inputs) + len(face.outputs) + len(face.constants) + len(face.weights)
     untyped = sum(1 for name in face.outputs if program.type_of(name) is None)
-    notes = int(not program.bare)
+    notes = int(not program.bare) + (len(program.source.value_info) if program.whole else 0)
     if not is_small(program):
         return (edges, untyped, notes)
     types = [ref.op_type for ref in program.nodes()]
@@ -109,7 +109,10 @@ def tensor_cost(tensor: TensorProto) -> tuple[int, int, int]:
 
 @lru_cache(maxsize=512)
 def weight_cost(weight: WeightRecord) -> tuple[int, int, int]:
-    """The same of an initializer, wherever its numbers lie."""
+    """The same of an initializer, wherever its numbers lie; too big ones are not read."""
+    if weight.nbytes > MOST_READ_BYTES:
+        size = int(np.prod(weight.dims, dtype=np.int64))
+        return size, 40 + size, _DTYPE_RANK.get(weight.elem_type, _OTHER_DTYPE)
     graph = onnx.GraphProto.FromString(inline_weight(weight))
     if graph.initializer:
         return tensor_cost(graph.initializer[0])

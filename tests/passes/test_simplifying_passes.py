@@ -20,6 +20,7 @@ from reducer.passes.constants_as_weights import ConstantsAsWeightsPass
 from reducer.passes.declare_shapes import DeclareShapes
 from reducer.passes.drop_arguments import DropArguments
 from reducer.passes.drop_attributes import DropAttributesPass
+from reducer.passes.drop_unused import DropUnusedPass
 from reducer.passes.fixed_dims import FixedDims
 from reducer.passes.loop_once import LoopOnce
 from reducer.passes.lower_opset import LowerOpset
@@ -44,6 +45,9 @@ class When:
     def judge(self, program: OnnxProgram) -> Judgement:
         self.calls += 1
         return Judgement(Verdict.INTERESTING if self.holds(parsed(program)) else Verdict.PASSED)
+
+    def outdated(self, judgement: Judgement) -> bool:
+        return False
 
 
 def run(
@@ -261,6 +265,17 @@ def test_nodes_of_a_function_that_stays_are_bypassed(tmp_path: Path) -> None:
 
     best = run(ShrinkFunction(), model, tmp_path, oracle=When(has_elu))
     assert [node.op_type for node in parsed(best).functions[0].node] == ["Elu"]
+
+
+def test_what_nobody_reads_goes(tmp_path: Path) -> None:
+    text = "g (float[2] x, float[2] unread) => (float[2] y) <float[1] w = {1}> { a = Abs(x) y = Neg(a) }"
+    message = program_of(text, tmp_path)
+    model = parsed(message)
+    model.graph.value_info.add(name="a").type.tensor_type.elem_type = TensorProto.FLOAT
+    made = parsed(run(DropUnusedPass(), model, tmp_path))
+    assert [value.name for value in made.graph.input] == ["x"]
+    assert not made.graph.initializer
+    assert not made.graph.value_info
 
 
 def test_outputs_get_their_inferred_shape_back(tmp_path: Path) -> None:
