@@ -42,7 +42,6 @@ class Simplifier:
 
     def run(self, problem: Problem[OnnxProgram]) -> None:
         """All passes to a fixpoint. Raises OutOfBudget for the user's budget, never for its own."""
-        problem.deadline = time.perf_counter() + max(LEAST_SECONDS, problem.seconds)
         try:
             self._rounds(problem)
         except TurnOver:
@@ -57,6 +56,9 @@ class Simplifier:
     def _rounds(self, problem: Problem[OnnxProgram]) -> None:
         if is_small(problem.best):
             self._open(problem)
+        # Fewer nodes are worth any time, inside bodies too; what follows has a limit of its own.
+        Reducer(problem, [reduction for reduction in self.passes if reduction.stage is Stage.INSIDE]).finish()
+        problem.deadline = time.perf_counter() + max(LEAST_SECONDS, problem.seconds)
         # Nodes were cut before; what has changed since may allow to cut more, but only at the end.
         passes = [reduction for reduction in self.passes if reduction.stage is not Stage.CUT]
         for _ in range(ROUNDS):
