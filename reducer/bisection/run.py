@@ -82,7 +82,7 @@ class _Asked:
 def bisect(task: Task, judge: Judge, say: Callable[[str], None]) -> Found:
     """Ask releases until the window is known. Raises UsageError when releases cannot be listed or installed at all,
     and when a release that the user named is not among them."""
-    versions = in_order(task.among) if task.among else released(task.package, _python_of(task.base))
+    versions = in_order(task.among, all_of_them=True) if task.among else released(task.package, _python_of(task.base))
     for option, version in (("--good", task.good), ("--bad", task.bad)):
         if version is not None and version not in versions:
             hint = f"there are {versions[0]} to {versions[-1]}" if versions else "there are none"

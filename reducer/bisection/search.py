@@ -29,7 +29,7 @@ class Verdict(StrEnum):
 class End:
     """One end of the window. `fails` is the outermost failing release found. `passes` is the nearest release beyond
     that does not fail, None when the last one still fails (`open`) or nothing beyond can tell; `between` are those
-    between the two."""
+    between the two, from old to new."""
 
     fails: str
     passes: str | None
@@ -142,7 +142,7 @@ class Search:
         return None, good
 
     def _closed(self, fails: int, passes: int, step: int) -> End:
-        between = tuple(self.versions[i] for i in range(fails + step, passes, step))
+        between = tuple(self.versions[min(fails, passes) + 1 : max(fails, passes)])
         return End(self.versions[fails], self.versions[passes], between)
 
 

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 from reducer.environments.bounds import bounds_for
 from reducer.environments.cache import key_of, made_once
-from reducer.environments.installer import PYTHON, install, python_in, run
+from reducer.environments.installer import PYTHON, Conflict, install, python_in, run
 from reducer.errors import UsageError
 
 # What the child's modules import, and the runtime that is the first suspect.
@@ -115,7 +115,10 @@ def made_for(
 
     def make(draft: Path) -> None:
         say(f"installing {', '.join(map(str, asked))} (once; kept in the cache)")
-        install(draft, requirements, base)
+        try:
+            install(draft, requirements, base)
+        except Conflict:  # with the releases that are here: any others then
+            install(draft, [*map(str, asked), *beside, *bounds, *narrow], base)
         broken = facts_of(python_in(draft), needed).missing
         if broken:
             name, reason = next(iter(broken.items()))
