@@ -70,7 +70,7 @@ def _converted(subject: Subject, raw: bytes, host: Host) -> Subject:
 
 
 def describe(facts: Sequence[VersionFact]) -> str:
-    """ "opset: fails at 13 to 18, passes at 19 to 23, unknown at 7 to 12"."""
+    """ "fails at opset 13 to 18, passes at 19 to 23, unknown at 7 to 12"."""
     ranges: dict[str, list[str]] = {}
     start = 0
     for index in range(1, len(facts) + 1):
@@ -78,5 +78,6 @@ def describe(facts: Sequence[VersionFact]) -> str:
             first, last = facts[start].version, facts[index - 1].version
             ranges.setdefault(facts[start].outcome, []).append(first if first == last else f"{first} to {last}")
             start = index
-    order = ("fails", "passes", "differs", "unknown")
-    return f"{AXIS}: " + ", ".join(f"{name} at {' and '.join(ranges[name])}" for name in order if name in ranges)
+    order = [name for name in ("fails", "passes", "differs", "unknown") if name in ranges]
+    told = (f"{name} at {f'{AXIS} ' if name == order[0] else ''}{' and '.join(ranges[name])}" for name in order)
+    return ", ".join(told)
