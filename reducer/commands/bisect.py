@@ -70,9 +70,8 @@ def _task(options: BisectOptions, package: str) -> Task:
     if options.most < 1:
         raise UsageError(f"--most takes 1 or more, not {options.most}")
     among = tuple(options.among.split(",")) if options.among else ()
-    return Task(
-        package, place_of(options.python), options.with_packages, among, options.good, options.bad, options.most
-    )
+    base = place_of(options.python)
+    return Task(package, base, options.with_packages, among, options.good, options.bad, most=options.most)
 
 
 def _by_script(options: BisectOptions) -> Found:

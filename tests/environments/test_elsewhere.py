@@ -106,6 +106,15 @@ def test_a_half_made_folder_is_never_used(tmp_path: Path, monkeypatch: pytest.Mo
     target = made_once("key", works, "proof")
     assert made_once("key", works, "proof") == target
     assert len(made) == 1
+
+    def slower(draft: Path) -> None:
+        made_once("raced", works, "proof")
+        (draft / "proof").write_text("mine")
+
+    assert (made_once("raced", slower, "proof") / "proof").read_text() == ""
+    assert not list((tmp_path / "environments").glob("*draft*"))
+    made.clear()
+    made.append(target)
     (target / "proof").unlink()
     made_once("key", works, "proof")
     assert len(made) == 2
