@@ -54,7 +54,8 @@ def reduce_model(
     """Reduce one model."""
     _consistent(settings)
     from reducer.discovery import source_kind
-    from reducer.worker.host import Host, HostOptions, memory_cap
+    from reducer.worker.host import Host, HostOptions
+    from reducer.worker.machine import memory_cap
 
     source = source_kind(model)
     options = HostOptions(preload=source.preload, memory=memory_cap(settings.memory_limit))
@@ -75,19 +76,20 @@ def reduce_model(
                 if finding.status == "not_reproduced":
                     code, folder = NOTHING, None
                 else:
-                    from reducer.delivery import deliver
+                    from reducer.delivery import Place, deliver
 
                     if settings.versions:
                         from reducer.bisection.beside import with_versions
 
                         finding = with_versions(finding, session.workspace.folder, progress.say)
                     progress.say("running the repro script in fresh processes")
-                    finding = deliver(finding, session.workspace, session.completed, session.host.options.python)
+                    place = Place(session.host.folder, session.host.options.python)
+                    finding = deliver(finding, session.workspace, place, session.completed)
                     code, folder = REDUCED, session.workspace.target
             finally:
                 kept = session.abandon()
                 if kept is not None:
-                    sys.stderr.write(f"onnx-reduce: the best so far lies in {kept}\n")
+                    sys.stderr.write(f"onnx-reduce: the best so far lies in {kept}; --resume goes on from there\n")
     finally:
         progress.close()
     if finding.status == "interrupted":

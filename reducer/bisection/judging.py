@@ -24,8 +24,9 @@ from reducer.observation import Probe
 from reducer.oracles.prober import Order, Prober
 from reducer.signature import NEVER_A_MATCH
 from reducer.testcase import DEFAULT_TOLERANCE, Tolerance
-from reducer.worker.host import Host, HostOptions, memory_cap
+from reducer.worker.host import Host, HostOptions
 from reducer.worker.kit import plain_environment
+from reducer.worker.machine import memory_cap
 from reducer.worker.protocol import Call
 from reducer.workspace import EXPECTED, INPUTS
 
