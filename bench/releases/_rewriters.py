@@ -35,6 +35,9 @@ def judge(rewriter):
     before = run(model)
     try:
         after = run(rewrite(model))
+    except ImportError as error:
+        print("cannot tell:", error)
+        sys.exit(125)
     except Exception as error:
         print("fails:", error)
         sys.exit(1)

@@ -28,6 +28,7 @@ class Bound:
 BOUNDS = (
     Bound("onnxruntime", "1.19", "numpy<2", "built against the C API of numpy 1: the import fails under numpy 2"),
     Bound("tf2onnx", "1.17", "numpy<2", "uses np.cast and np.product, which numpy 2 has removed"),
+    Bound("onnxslim", "0.1.42", "sympy", "imports it without asking for it (seen in 0.1.2 to 0.1.16)"),
 )
 
 
