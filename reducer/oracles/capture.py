@@ -96,7 +96,11 @@ class Capture:
         nodes = _ready(source, nodes)
         if not nodes or time.perf_counter() > self._end:
             return source
-        seen = self._attempt(program, nodes, self._unoptimized)
+        whole = len(nodes) == len(program.source.nodes)
+        # What hangs as a whole need not be waited for once more.
+        seen = (
+            None if self.limits.hang and whole and len(nodes) > 1 else self._attempt(program, nodes, self._unoptimized)
+        )
         if seen is not None and seen.outcome == PASSED:
             self.known.update(seen.outputs)
             return source.learn(values=seen.outputs)
@@ -118,7 +122,7 @@ class Capture:
         self.runs += 1
         start = time.perf_counter()
         try:
-            return self.prober.climb(part, Order((probe,), keep=self.store), self.limits.candidate)[0][-1]
+            return self.prober.climb(part, Order((probe,), keep=self.store), self.limits.recording)[0][-1]
         except (EditConflict, ToolFault):
             return None
         finally:
