@@ -17,7 +17,7 @@ from reducer.programs.base import CutMode
 from reducer.programs.onnx import OnnxProgram
 from reducer.programs.onnx_tensors import BIG_CONSTANT_BYTES
 from reducer.recording import Recorder
-from reducer.saving import files_of, save_model
+from reducer.saving import files_of, outside_bytes, save_model
 from reducer.values import append_values
 from reducer.workspace import MODEL, Workspace
 from tests.models import model_of, program_of
@@ -39,7 +39,7 @@ def weights(path: Path) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
 
 def test_weights_lie_inside_while_they_fit_and_beside_when_not(tmp_path: Path) -> None:
     program, path = big_program(tmp_path / "spill"), tmp_path / "m.onnx"
-    assert program.outside_bytes == 2 * BIG.nbytes
+    assert outside_bytes(program) == 2 * BIG.nbytes
     save_model(program, path, most_inline=1000)
     assert [file.name for file in files_of(path)] == ["m.onnx", "m.onnx.data"]
     assert path.stat().st_size < 1000
@@ -71,7 +71,7 @@ def test_a_big_constant_stays_in_the_store(tmp_path: Path, dtype: str, shape: tu
     raw = part.model_bytes()
     assert len(raw) < 1000
     assert part.folder == tmp_path
-    assert part.outside_bytes == made.nbytes
+    assert outside_bytes(part) == made.nbytes
     (tmp_path / "candidate.onnx").write_bytes(raw)
     assert np.array_equal(weights(tmp_path / "candidate.onnx")["c"], made)
     save_model(part, tmp_path / "m.onnx")
