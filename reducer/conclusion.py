@@ -12,6 +12,7 @@ from typing import Any
 from reducer import __version__, registry
 from reducer.engine.problem import Problem
 from reducer.engine.reducer import is_one_minimal
+from reducer.explaining import Explanation, explain
 from reducer.finding import (
     Artifact,
     Failure,
@@ -21,7 +22,6 @@ from reducer.finding import (
     SearchFacts,
     SignatureFacts,
     Source,
-    Suspect,
 )
 from reducer.frontends.subject import Subject
 from reducer.localizers.base import Evidence
@@ -33,6 +33,7 @@ from reducer.oracles.ladder import CHECKER, INFERENCE, REFERENCE, Aim, Ladder, P
 from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Prober
+from reducer.oracles.trial import Trials
 from reducer.passes.drop_node import DropNode
 from reducer.programs.onnx import OnnxProgram
 from reducer.reproducing import reproduction, reproduction_facts, write_data
@@ -91,6 +92,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     found = reproduction_facts(end.oracle, best, prober)
     files = write_data(workspace, best, prober, found)
     text, repro = reproduction(end.oracle, best, prober, found)
+    why = explanation(end, prober)
     artifacts = (Artifact("reduced_model", MODEL), *files, Artifact("trace", LOG))
     return Finding(
         tool_version=__version__,
@@ -109,7 +111,11 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
         search=search,
         environment=facts,
         ladder=rungs(end.ladder, facts) if end.ladder.observations else (_command_rung(end),),
-        suspects=suspects(end, prober),
+        suspects=why.suspects,
+        optimizers=why.optimizers,
+        neighbours=why.neighbours,
+        shapes=why.shapes,
+        difference=why.difference,
         reproduction=repro,
         artifacts=artifacts,
     )
@@ -246,8 +252,9 @@ def _search(end: Conclusion, workspace: Workspace) -> SearchFacts:
     )
 
 
-def suspects(end: Conclusion, prober: Prober) -> tuple[Suspect, ...]:
-    """All localizers' suspects, each operator once per kind, best evidence first."""
+def explanation(end: Conclusion, prober: Prober) -> Explanation:
+    """What all localizers say of the reduced model."""
+    trials = None if isinstance(end.oracle, CommandOracle) else Trials(end.oracle, prober)
     evidence = Evidence(
         end.subject.program,
         end.problem.best,
@@ -258,12 +265,9 @@ def suspects(end: Conclusion, prober: Prober) -> tuple[Suspect, ...]:
         prober,
         end.subject.opsets,
         project_of(end),
+        trials,
     )
-    found: dict[tuple[str, str, str | None], Suspect] = {}
-    for localizer in registry.localizers():
-        for suspect in localizer.locate(evidence):
-            found.setdefault((suspect.kind, suspect.name, suspect.node), suspect)
-    return tuple(found.values())
+    return explain(evidence, registry.localizers())
 
 
 def project_of(end: Conclusion) -> str | None:

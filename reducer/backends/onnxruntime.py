@@ -30,7 +30,8 @@ NARROW = {
 
 
 class OnnxRuntime(Backend):
-    """Options: `opt_level` (a key of LEVELS), `provider` (full or short name)."""
+    """Options: `opt_level` (a key of LEVELS), `provider` (full or short name), `disabled_optimizers` (names joined
+    by ";"), `threads`, and with the prefix `config:` any session configuration entry."""
 
     name: ClassVar[str] = "onnxruntime"
     requires: ClassVar[tuple[str, ...]] = ("onnxruntime",)
@@ -57,13 +58,27 @@ def make_session(program: bytes | Path, options: Options) -> Any:
     """An InferenceSession with the options of this backend."""
     import onnxruntime as ort
 
+    settings = settings_of(options)
+    provider = options.get("provider", "CPUExecutionProvider")
+    disabled = [name for name in options.get("disabled_optimizers", "").split(";") if name]
+    extra = {"disabled_optimizers": disabled} if disabled else {}
+    source = program if isinstance(program, bytes) else str(program)
+    return ort.InferenceSession(source, settings, providers=[provider], **extra)
+
+
+def settings_of(options: Options) -> Any:
+    """SessionOptions as the options of this backend say."""
+    import onnxruntime as ort
+
     settings = ort.SessionOptions()
     level = LEVELS.get(options.get("opt_level", "all"), "ORT_ENABLE_ALL")
     settings.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
     settings.log_severity_level = 4
-    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
-    provider = options.get("provider", "CPUExecutionProvider")
-    return ort.InferenceSession(program if isinstance(program, bytes) else str(program), settings, providers=[provider])
+    settings.intra_op_num_threads = settings.inter_op_num_threads = int(options.get("threads", "1"))
+    for key, value in options.items():
+        if key.startswith("config:"):
+            settings.add_session_config_entry(key.removeprefix("config:"), value)
+    return settings
 
 
 def _is_narrow(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What a localizer sees and gives."""
+"""What a localizer sees and gives (step 10 of the data path)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from reducer.finding import Suspect
+from reducer.finding import DifferenceFacts, Neighbour, OptimizerFacts, ShapeFact, Suspect
 from reducer.oracles.ladder import Aim, Ladder, Plan
 from reducer.oracles.prober import Prober
+from reducer.oracles.trial import Trials
 from reducer.programs.base import NodeRef
 from reducer.programs.onnx import OnnxProgram
+
+Fact = Suspect | OptimizerFacts | Neighbour | ShapeFact | DifferenceFacts
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All there is to reason about: the source, what is left of it, what failed and how."""
+    """All there is to reason about: the source, what is left of it, what failed and how. `trials` runs it again
+    with one thing changed; None where nothing can be run."""
 
     source: OnnxProgram
     reduced: OnnxProgram
@@ -27,17 +31,28 @@ class Evidence:
     prober: Prober
     opsets: dict[str, int]
     project: str | None
+    trials: Trials | None = None
+
+    @property
+    def stage(self) -> str:
+        """The rung at which it fails; "" for a user's own command."""
+        if self.aim.dispute is not None or self.aim.nan is not None:
+            return "compare"
+        return self.aim.observation.stage if self.aim.observation is not None else ""
 
 
 class Localizer(ABC):
-    """Names suspects. `rank` orders localizers: the most specific evidence comes first."""
+    """Names suspects, and facts that stand in fields of their own. `rank` orders localizers: the most specific
+    evidence comes first. `calls` and `seconds` are what its trials may cost; beyond, its facts so far count."""
 
     name: ClassVar[str]
     rank: ClassVar[int] = 50
+    calls: ClassVar[int] = 40
+    seconds: ClassVar[float] = 4.0
 
     @abstractmethod
-    def locate(self, evidence: Evidence) -> Iterable[Suspect]:
-        """Suspects, best first. Never raises for what the model is."""
+    def locate(self, evidence: Evidence) -> Iterable[Fact]:
+        """Facts, best first. Never raises for what the model is."""
 
 
 def called(ref: NodeRef, fallback: str = "") -> str:
