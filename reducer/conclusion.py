@@ -12,6 +12,7 @@ from typing import Any
 from reducer import __version__, registry
 from reducer.engine.problem import Problem
 from reducer.engine.reducer import is_one_minimal
+from reducer.engine.verdict import Verdict
 from reducer.explaining import Explanation, explain
 from reducer.finding import (
     Artifact,
@@ -41,6 +42,8 @@ from reducer.signature import FailureSignature
 from reducer.worker.protocol import RETURNED, Call
 from reducer.workspace import LOG, MODEL, Workspace
 
+# Fails only with every optimizer pass but the culprits switched off.
+ALONE = "reduced_culprits_only.onnx"
 VERSIONS = "reducer.worker.tasks:versions"
 
 
@@ -81,6 +84,7 @@ def nothing_found(subject: Subject, ladder: Ladder, plan: Plan, prober: Prober) 
 def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     """Confirm, locate, write inputs and expected values, and say it all."""
     search = _search(end, workspace)  # before anything else takes time
+    why = _better(end, explanation(end, prober), workspace, prober)
     best = end.problem.best
     minimal = _one_minimal(end)
     path = workspace.write(MODEL, best.model_bytes(inline=True))
@@ -92,8 +96,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     found = reproduction_facts(end.oracle, best, prober)
     files = write_data(workspace, best, prober, found)
     text, repro = reproduction(end.oracle, best, prober, found)
-    why = explanation(end, prober)
-    artifacts = (Artifact("reduced_model", MODEL), *files, Artifact("trace", LOG))
+    artifacts = (Artifact("reduced_model", MODEL), *files, *_alone(why), Artifact("trace", LOG))
     return Finding(
         tool_version=__version__,
         status=status,
@@ -250,6 +253,21 @@ def _search(end: Conclusion, workspace: Workspace) -> SearchFacts:
         passes=passes,
         also_found=workspace.others,
     )
+
+
+def _better(end: Conclusion, why: Explanation, workspace: Workspace, prober: Prober) -> Explanation:
+    """A smaller model that also fails with the user's settings becomes the result; another is kept beside it."""
+    if why.smaller is None:
+        return why
+    if end.oracle.judge(why.smaller.program).verdict is Verdict.INTERESTING:
+        end.problem.best = why.smaller.program
+        return explanation(end, prober)
+    workspace.write(ALONE, why.smaller.program.model_bytes(inline=True))
+    return why.with_alone(ALONE)
+
+
+def _alone(why: Explanation) -> list[Artifact]:
+    return [Artifact("other", facts.alone) for facts in why.optimizers if facts.alone]
 
 
 def explanation(end: Conclusion, prober: Prober) -> Explanation:

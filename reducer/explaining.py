@@ -5,12 +5,12 @@ A localizer that fails, hangs or runs out of budget costs its fact and nothing e
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from reducer.errors import EditConflict, ToolFault
 from reducer.finding import DifferenceFacts, Neighbour, OptimizerFacts, ShapeFact, Suspect
-from reducer.localizers.base import Evidence, Fact, Localizer
+from reducer.localizers.base import Evidence, Fact, Localizer, Smaller
 from reducer.oracles.trial import TrialsSpent
 
 F = TypeVar("F")
@@ -50,6 +50,16 @@ class Explanation:
     def difference(self) -> DifferenceFacts | None:
         """The wrong output in numbers."""
         return next(iter(self._of(DifferenceFacts)), None)
+
+    @property
+    def smaller(self) -> Smaller | None:
+        """A model that got smaller with only the culprit passes on."""
+        return next(iter(self._of(Smaller)), None)
+
+    def with_alone(self, path: str) -> Explanation:
+        """The same, with that smaller model named in the facts of the optimizer."""
+        facts = [replace(f, alone=path) if isinstance(f, OptimizerFacts) else f for f in self.facts]
+        return Explanation(facts, self.faults)
 
     def _of(self, kind: type[F]) -> list[F]:
         return [fact for fact in self.facts if isinstance(fact, kind)]

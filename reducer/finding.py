@@ -114,7 +114,8 @@ class Contrast:
 @dataclass(frozen=True)
 class OptimizerFacts:
     """What the optimizer did. `levels` maps a level to fails | passes | differs | unknown; `modified` are the passes
-    that changed the reduced graph, `culprits` those without which it does not fail; texts of the graph around."""
+    that changed the reduced graph, `culprits` those without which it does not fail; texts of the graph around.
+    `alone` is a still smaller model that needs every pass but the culprits switched off, where there is one."""
 
     tool: str
     levels: Mapping[str, str] = field(default_factory=dict)
@@ -123,6 +124,7 @@ class OptimizerFacts:
     confirmed: bool = False
     before: str | None = None
     after: str | None = None
+    alone: str | None = None
 
 
 @dataclass(frozen=True)

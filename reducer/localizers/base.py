@@ -14,7 +14,16 @@ from reducer.oracles.trial import Trials
 from reducer.programs.base import NodeRef
 from reducer.programs.onnx import OnnxProgram
 
-Fact = Suspect | OptimizerFacts | Neighbour | ShapeFact | DifferenceFacts
+
+@dataclass(frozen=True)
+class Smaller:
+    """A model smaller than the reduced one that fails in the same way when `tool` does only what it must."""
+
+    tool: str
+    program: OnnxProgram
+
+
+Fact = Suspect | OptimizerFacts | Neighbour | ShapeFact | DifferenceFacts | Smaller
 
 
 @dataclass(frozen=True)

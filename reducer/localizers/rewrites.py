@@ -11,9 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from reducer import registry
+from reducer.again import with_culprits_only
 from reducer.engine.search import chunked_deletion
 from reducer.finding import OptimizerFacts, Suspect
-from reducer.localizers.base import Evidence, Fact, Localizer
+from reducer.localizers.base import Evidence, Fact, Localizer, Smaller
 from reducer.oracles.trial import DIFFERS, FAILS, PASSES
 from reducer.switchboards.base import Board, Case, Switchboard
 
@@ -51,13 +53,15 @@ class RewriteLocalizer(Localizer):
 
 @dataclass
 class PassSearch:
-    """Finds the smallest sets of switches that each fail alone. `sets` and `cured` are the result."""
+    """Finds the smallest sets of switches that each fail alone. `cured`: without all of them it does not fail;
+    `cures` are the single ones of which each is enough for that."""
 
     board: Switchboard
     case: Case
     survey: Board
     sets: list[tuple[str, ...]] = field(default_factory=list)
     cured: bool = False
+    cures: tuple[str, ...] = ()
 
     def run(self) -> None:
         """Raises TrialsSpent with what was found so far in place."""
@@ -72,7 +76,12 @@ class PassSearch:
             left = [name for name in left if name not in found]
             if self.fails_without(self.culprits) in CURED:
                 self.cured = True
+                if len(self.sets) == 1:
+                    self.cures = found if len(found) == 1 else tuple(n for n in found if self._cures(n))
                 return
+
+    def _cures(self, name: str) -> bool:
+        return self.fails_without([name]) in CURED
 
     @property
     def culprits(self) -> tuple[str, ...]:
@@ -98,9 +107,7 @@ class PassSearch:
 
 def switchboard_of(backend: str) -> Switchboard | None:
     """The switchboard of a backend, if there is one."""
-    from reducer.registry import switchboards
-
-    return next((board for board in switchboards() if board.backend == backend), None)
+    return next((board for board in registry.switchboards() if board.backend == backend), None)
 
 
 def _levels(board: Switchboard, case: Case) -> dict[str, str]:
@@ -118,9 +125,7 @@ def _levels(board: Switchboard, case: Case) -> dict[str, str]:
     return found
 
 
-def _told(
-    board: Switchboard, case: Case, survey: Board, levels: dict[str, str], search: PassSearch
-) -> Iterable[Fact]:
+def _told(board: Switchboard, case: Case, survey: Board, levels: dict[str, str], search: PassSearch) -> Iterable[Fact]:
     culprits = search.culprits
     before, after, ignored = board.graphs(case, culprits, survey) if culprits else ("", "", ())
     for found in search.sets:
@@ -135,18 +140,20 @@ def _told(
         before=before or None,
         after=after or None,
     )
+    if search.cured and len(search.sets) == 1:
+        options = board.options([name for name in survey.all if name not in culprits])
+        smallest = with_culprits_only(case.trials.oracle, case.program, options, registry.passes())
+        if smallest is not case.program:
+            yield Smaller(board.tool, smallest)
 
 
-def _evidence(
-    board: Switchboard, search: PassSearch, found: tuple[str, ...], name: str, ignored: Sequence[str]
-) -> str:
+def _evidence(board: Switchboard, search: PassSearch, found: tuple[str, ...], name: str, ignored: Sequence[str]) -> str:
     others = [other for other in found if other != name]
     alone = f"together with {', '.join(others)}" if others else "alone"
     text = f"with every other pass switched off, {name} {alone} still fails in the same way"
     if search.cured:
-        off = found[:1] if others else search.culprits
-        text += f"; it does not with {board.how(search.culprits if len(search.sets) > 1 else off)}"
+        off = [name] if name in search.cures else search.culprits
+        text += f"; it does not with {board.how(off)}"
     if ignored:
         text += f" (cannot be switched off: {', '.join(ignored)})"
     return text
-

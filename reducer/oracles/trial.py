@@ -93,9 +93,7 @@ class Trials:
             return self.prober.climb_bytes(case.raw, case.feeds, order, seconds)
         return self.prober.climb(case, order, seconds)
 
-    def _tried(
-        self, case: OnnxProgram | Variant, order: Order
-    ) -> tuple[list[Observation], Comparison] | Outcome:
+    def _tried(self, case: OnnxProgram | Variant, order: Order) -> tuple[list[Observation], Comparison] | Outcome:
         try:
             return self.order(case, order)
         except (EditConflict, ToolFault) as error:

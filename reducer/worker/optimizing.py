@@ -15,7 +15,9 @@ from reducer.worker.tasks import Reply, program_of
 
 # A name of a pass or of a rewrite rule is a string constant of the library: nothing exports them.
 _NAME = re.compile(rb"\x00([A-Z][A-Za-z0-9_]{5,50})(?=\x00)")
-_LIKELY = re.compile(r"Fus(?:e|ion)|Eliminat|Transformer|Rewrite|Fold|Clean|Propagat|Remov|Optimizer|Prun|Unique|Insert")
+_LIKELY = re.compile(
+    r"Fus(?:e|ion)|Eliminat|Transformer|Rewrite|Fold|Clean|Propagat|Remov|Optimizer|Prun|Unique|Insert"
+)
 _MANGLED = re.compile(r"^N\d+|E$(?<=\dE)|onnxruntime\d|_$")
 
 
