@@ -30,7 +30,7 @@ from reducer.observation import DIED, FAILED, HUNG, OUT_OF_MEMORY, PASSED, SKIPP
 from reducer.oracles.command import CommandOracle
 from reducer.oracles.confirm import TIMES, confirmations
 from reducer.oracles.crash import CrashOracle
-from reducer.oracles.ladder import CHECKER, INFERENCE, REFERENCE, Aim, Ladder, Plan, outcome_of_compare
+from reducer.oracles.ladder import Aim, Ladder, Plan, outcome_of_compare
 from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Prober
@@ -39,6 +39,7 @@ from reducer.passes.drop_node import DropNode
 from reducer.programs.onnx import OnnxProgram
 from reducer.reproducing import reproduction, reproduction_facts, write_data
 from reducer.signature import FailureSignature
+from reducer.taxonomy import Known, classify
 from reducer.worker.protocol import RETURNED, Call
 from reducer.workspace import LOG, MODEL, Workspace
 
@@ -84,7 +85,7 @@ def nothing_found(subject: Subject, ladder: Ladder, plan: Plan, prober: Prober) 
 def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     """Confirm, locate, write inputs and expected values, and say it all."""
     search = _search(end, workspace)  # before anything else takes time
-    why = _better(end, explanation(end, prober), workspace, prober)
+    why = _better(end, _explain(end, prober), workspace, prober)
     best = end.problem.best
     minimal = _one_minimal(end)
     path = workspace.write(MODEL, best.model_bytes(inline=True))
@@ -96,12 +97,13 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     found = reproduction_facts(end.oracle, best, prober)
     files = write_data(workspace, best, prober, found)
     text, repro = reproduction(end.oracle, best, prober, found)
+    failure = _failure(end)
     artifacts = (Artifact("reduced_model", MODEL), *files, *_alone(why), Artifact("trace", LOG))
     return Finding(
         tool_version=__version__,
         status=status,
         source=source_of(end.subject),
-        failure=_failure(end, best),
+        failure=failure,
         reduced=Reduced(
             path=MODEL,
             nodes=len(best.nodes()),
@@ -119,6 +121,8 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
         neighbours=why.neighbours,
         shapes=why.shapes,
         difference=why.difference,
+        taxonomy=classify(Known(failure, why.suspects, why.symptoms, why.difference)),
+        tracker=why.routing.tracker,
         reproduction=repro,
         artifacts=artifacts,
     )
@@ -184,7 +188,7 @@ def _command_rung(end: Conclusion) -> Rung:
     return Rung("command", Path(end.oracle.check.command[0]).name, FAILED, end.message[-600:])
 
 
-def _failure(end: Conclusion, best: OnnxProgram) -> Failure:
+def _failure(end: Conclusion) -> Failure:
     signature = end.signature
     facts = SignatureFacts(signature.id, signature.kind, signature.detail)
     if end.aim.dispute is not None:
@@ -261,7 +265,7 @@ def _better(end: Conclusion, why: Explanation, workspace: Workspace, prober: Pro
         return why
     if end.oracle.judge(why.smaller.program).verdict is Verdict.INTERESTING:
         end.problem.best = why.smaller.program
-        return explanation(end, prober)
+        return _explain(end, prober)
     workspace.write(ALONE, why.smaller.program.model_bytes(inline=True))
     return why.with_alone(ALONE)
 
@@ -270,36 +274,10 @@ def _alone(why: Explanation) -> list[Artifact]:
     return [Artifact("other", facts.alone) for facts in why.optimizers if facts.alone]
 
 
-def explanation(end: Conclusion, prober: Prober) -> Explanation:
-    """What all localizers say of the reduced model."""
+def _explain(end: Conclusion, prober: Prober) -> Explanation:
+    """What all localizers say of the reduced model, and whose bug it is."""
     trials = None if isinstance(end.oracle, CommandOracle) else Trials(end.oracle, prober)
-    evidence = Evidence(
-        end.subject.program,
-        end.problem.best,
-        end.aim,
-        end.message,
-        end.plan,
-        end.ladder,
-        prober,
-        end.subject.opsets,
-        project_of(end),
-        trials,
-    )
-    return explain(evidence, registry.localizers())
-
-
-def project_of(end: Conclusion) -> str | None:
-    """Where to file: a wrong or failing reference, a dying checker or inference is onnx's; a legal complaint of
-    the checker is the converter's; the rest is the runtime's. None for a user's own command."""
-    if isinstance(end.oracle, CommandOracle):
-        return None
-    if end.aim.dispute is not None:
-        return "onnx" if end.aim.dispute.odd.startswith(REFERENCE) else "onnxruntime"
-    seen = end.aim.observation or end.aim.nan
-    assert seen is not None
-    if seen.probe.backend == REFERENCE:
-        return "onnx"
-    if seen.probe.backend in (CHECKER, INFERENCE):
-        return "onnx" if seen.outcome != FAILED else "converter"
-    rejected = any(o.probe.backend == CHECKER and o.outcome == FAILED for o in end.ladder.observations)
-    return "converter" if rejected and seen.outcome == FAILED else "onnxruntime"
+    subject, best = end.subject, end.problem.best
+    aim, ladder = end.aim, end.ladder
+    evidence = Evidence(subject.program, best, aim, end.message, end.plan, ladder, prober, subject.opsets, None, trials)
+    return explain(evidence, registry.localizers(), subject.producer)

@@ -43,6 +43,11 @@ class Evidence:
     trials: Trials | None = None
 
     @property
+    def whole(self) -> OnnxProgram:
+        """All nodes around the reduced model, with the types and values that the reduction learnt of them."""
+        return OnnxProgram.of(self.reduced.source, self.reduced.policy)
+
+    @property
     def stage(self) -> str:
         """The rung at which it fails; "" for a user's own command."""
         if self.aim.dispute is not None or self.aim.nan is not None:
@@ -52,12 +57,14 @@ class Evidence:
 
 class Localizer(ABC):
     """Names suspects, and facts that stand in fields of their own. `rank` orders localizers: the most specific
-    evidence comes first. `calls` and `seconds` are what its trials may cost; beyond, its facts so far count."""
+    evidence comes first. `calls` and `seconds` are what its trials may cost; beyond, its facts so far count.
+    `decides`: where its suspects name a project, that is whose bug it is."""
 
     name: ClassVar[str]
     rank: ClassVar[int] = 50
     calls: ClassVar[int] = 40
     seconds: ClassVar[float] = 4.0
+    decides: ClassVar[bool] = False
 
     @abstractmethod
     def locate(self, evidence: Evidence) -> Iterable[Fact]:
