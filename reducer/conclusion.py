@@ -1,4 +1,4 @@
-"""The end of a run: confirm the saved model, gather suspects and facts, write data files, make the Finding."""
+"""The end of a run: gather suspects and facts, write data files, make the Finding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 from reducer import __version__, registry
 from reducer.engine.problem import Problem
 from reducer.engine.reducer import is_one_minimal
-from reducer.engine.verdict import Verdict
 from reducer.explaining import Explanation, explain
 from reducer.finding import (
     Artifact,
@@ -28,8 +27,9 @@ from reducer.frontends.subject import Subject
 from reducer.localizers.base import Evidence
 from reducer.observation import DIED, FAILED, HUNG, OUT_OF_MEMORY, PASSED, SKIPPED, Observation
 from reducer.oracles.command import CommandOracle
-from reducer.oracles.confirm import TIMES, confirmations
+from reducer.oracles.confirm import confirmations
 from reducer.oracles.crash import CrashOracle
+from reducer.oracles.flaky import Rate
 from reducer.oracles.ladder import Aim, Ladder, Plan, outcome_of_compare
 from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.nan import NanOracle
@@ -60,6 +60,7 @@ class Conclusion:
     message: str
     problem: Problem[OnnxProgram]
     status: str
+    confirmed: Rate
 
     @property
     def signature(self) -> FailureSignature:
@@ -83,16 +84,12 @@ def nothing_found(subject: Subject, ladder: Ladder, plan: Plan, prober: Prober) 
 
 
 def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
-    """Confirm, locate, write inputs and expected values, and say it all."""
+    """Locate, write inputs and expected values, and say it all."""
     search = _search(end, workspace)  # before anything else takes time
     why = _better(end, _explain(end, prober), workspace, prober)
     best = end.problem.best
     minimal = _one_minimal(end)
     path = workspace.write(MODEL, best.model_bytes(inline=True))
-    by_script = isinstance(end.oracle, CommandOracle)  # its repro script runs that very command on the saved model
-    times = 0 if by_script else TIMES
-    confirmed = confirmations(end.oracle, best, times)
-    status = end.status if confirmed == times or end.status != "reduced" else "flaky"
     facts = environment(prober)
     found = reproduction_facts(end.oracle, best, prober)
     files = write_data(workspace, best, prober, found)
@@ -101,7 +98,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     artifacts = (Artifact("reduced_model", MODEL), *files, *_alone(why), Artifact("trace", LOG))
     return Finding(
         tool_version=__version__,
-        status=status,
+        status=end.status,
         source=source_of(end.subject),
         failure=failure,
         reduced=Reduced(
@@ -110,7 +107,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
             bytes=path.stat().st_size,
             op_types=dict(Counter(ref.op_type for ref in best.nodes())),
             one_minimal=minimal,
-            reproduced=f"{confirmed}/{times}",
+            reproduced=str(end.confirmed),
             text=text,
         ),
         search=search,
@@ -263,7 +260,8 @@ def _better(end: Conclusion, why: Explanation, workspace: Workspace, prober: Pro
     """A smaller model that also fails with the user's settings becomes the result; another is kept beside it."""
     if why.smaller is None:
         return why
-    if end.oracle.judge(why.smaller.program).verdict is Verdict.INTERESTING:
+    times = end.confirmed.tried if end.confirmed.stable else 0
+    if times and confirmations(end.oracle, why.smaller.program, times) == times:
         end.problem.best = why.smaller.program
         return _explain(end, prober)
     workspace.write(ALONE, why.smaller.program.model_bytes(inline=True))

@@ -53,7 +53,7 @@ PRODUCERS: Mapping[str, str] = {
     "spox": "spox",
     "pnnx": "pnnx",
 }
-INSPECTORS = ("onnx-checker", "onnx-shape-inference")
+INSPECTORS = ("onnx-checker", "onnx-shape-inference", "onnx-inliner")
 REWRITERS: Mapping[str, str] = {
     "onnxslim": "onnxslim",
     "onnxsim": "onnxsim",

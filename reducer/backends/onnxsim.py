@@ -33,5 +33,5 @@ class OnnxSimplifier(Rewriter):
     def switches(self) -> list[str]:
         import onnxsim.onnxsim_cpp2py_export as native
 
-        listed = getattr(native, "_list_optimizers", list)()
+        listed = native._list_optimizers() if hasattr(native, "_list_optimizers") else []
         return [*(str(name) for name in listed), FOLDING, INFERENCE]

@@ -14,7 +14,6 @@ class OpenVino(Backend):
 
     name: ClassVar[str] = "openvino"
     package: ClassVar[str] = "openvino"
-    argument: ClassVar[str] = ""
     requires: ClassVar[tuple[str, ...]] = ("openvino",)
 
     def open(self, program: bytes | Path, options: Options) -> Runner:

@@ -19,12 +19,9 @@ OFF, UNTOUCHED = "off", "none"
 
 
 class Rewriter(Backend):
-    """Options: `off` (names of `switches` joined by ";"), `opt_level` ("none": do not rewrite), and the tool's own.
-    `argument` is the option that stands behind the colon of `--backend NAME:VALUE`."""
+    """Options: `off` (names of `switches` joined by ";"), `opt_level` ("none": do not rewrite), and the tool's own."""
 
     open_stage: ClassVar[str] = "optimize"
-    argument: ClassVar[str] = ""
-    package: ClassVar[str]
 
     @abstractmethod
     def rewrite(self, model: Any, options: Options) -> Any:

@@ -24,28 +24,37 @@ from reducer.oracles.randomness import random_outputs
 from reducer.programs.onnx import OnnxProgram
 from reducer.values import ValueRef
 
-CHECKER, INFERENCE, RUNTIME, REFERENCE = "onnx-checker", "onnx-shape-inference", "onnxruntime", "reference"
+CHECKER, INFERENCE, INLINER = "onnx-checker", "onnx-shape-inference", "onnx-inliner"
+RUNTIME, REFERENCE = "onnxruntime", "reference"
 _VIOLENT = (DIED, HUNG, OUT_OF_MEMORY)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which witnesses run. `reference` is auto, none, onnxruntime-noopt or reference (as --reference)."""
+    """Which witnesses run. `reference` is auto, none, onnxruntime-noopt or reference (as --reference); `system` is
+    the system under test where it is not ONNX Runtime, with `arguments` for its options."""
 
     opt_level: str = "all"
     provider: str = "CPUExecutionProvider"
     reference: str = "auto"
     expected: Mapping[str, ValueRef] = field(default_factory=dict)
+    system: str = RUNTIME
+    arguments: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def primary(self) -> Probe:
         """The system that the user runs."""
+        if self.system != RUNTIME:
+            return Probe(self.system, dict(self.arguments))
         return Probe(RUNTIME, {"opt_level": self.opt_level, "provider": self.provider})
 
     @property
     def unoptimized(self) -> Probe | None:
         """The same without optimizations, when it is another one and wanted."""
-        wanted = self.opt_level != "none" and self.reference in ("auto", "onnxruntime-noopt")
+        wanted = (self.opt_level != "none" or self.system != RUNTIME) and self.reference in (
+            "auto",
+            "onnxruntime-noopt",
+        )
         return Probe(RUNTIME, {"opt_level": "none", "provider": self.provider}) if wanted else None
 
     @property
@@ -76,7 +85,7 @@ class Ladder:
 def climb(prober: Prober, program: OnnxProgram, plan: Plan, limits: Limits) -> Ladder:
     """All rungs in order. A rung that dies or hangs does not keep the others from being climbed."""
     ladder = Ladder(skipped_random=random_outputs(program))
-    for backend in (CHECKER, INFERENCE):
+    for backend in (CHECKER, INFERENCE, *((INLINER,) if program.source.functions else ())):
         observations, _ = prober.climb(program, Order((Probe(backend, run=False),)), limits.full)
         ladder.observations += observations
     feedable = prober.can_feed(program)
@@ -89,9 +98,18 @@ def climb(prober: Prober, program: OnnxProgram, plan: Plan, limits: Limits) -> L
             ladder.spared = waiting[0]
             break
         gated = tuple(probe for probe in waiting if probe.backend == REFERENCE and len(waiting) > 1)
-        order = Order(tuple(waiting), feedable, ladder.skipped_random, plan.expected, gated=gated)
-        observations, comparison = prober.climb(program, order, limits.full)
-        ladder.observations += observations
+        # How a model behaves that hung already is only worth a glance.
+        hung = any(o.probe.backend == RUNTIME and o.outcome == HUNG for o in ladder.observations)
+        order = Order(
+            tuple(waiting),
+            feedable,
+            ladder.skipped_random,
+            plan.expected,
+            gated=gated,
+            patience={REFERENCE: limits.patience},
+        )
+        observations, comparison = prober.climb(program, order, limits.glance if hung else limits.full)
+        ladder.observations += [_slow(seen, plan) for seen in observations]
         waiting = waiting[len(observations) :]
         if comparison.agreeing or comparison.differing:
             ladder.comparison, ladder.compared = comparison, True
@@ -99,6 +117,12 @@ def climb(prober: Prober, program: OnnxProgram, plan: Plan, limits: Limits) -> L
         if seen.outcome in (PASSED, FAILED, DIED):
             limits.saw(seen.seconds)
     return ladder
+
+
+def _slow(seen: Observation, plan: Plan) -> Observation:
+    """The specification in numpy may just be slow: that is a hang only for those who ask for it."""
+    hung = seen.probe.backend == REFERENCE and seen.outcome == HUNG and plan.reference != REFERENCE
+    return replace(seen, outcome=SKIPPED) if hung else seen
 
 
 @dataclass(frozen=True)
@@ -119,10 +143,12 @@ def choose(ladder: Ladder, plan: Plan, stage: str | None = None, *, own_inputs: 
         failed = [o for o in failed if o.stage == stage]
     if stage != "compare":
         for outcomes, backends in (
-            (_VIOLENT, (CHECKER, INFERENCE, RUNTIME)),
-            ((FAILED,), (RUNTIME,)),
+            (_VIOLENT, (CHECKER, INFERENCE, INLINER, plan.system, RUNTIME)),
+            ((FAILED,), (plan.system, RUNTIME)),
         ):
-            for seen in failed:
+            for seen in sorted(failed, key=lambda o: o.probe.backend != plan.system):
+                if _others_too(seen, ladder, plan):
+                    continue
                 if seen.outcome in outcomes and seen.probe.backend in backends:
                     return Aim(observation=seen)
     dispute = settle(ladder, plan) if stage in (None, "compare") else None
@@ -131,11 +157,19 @@ def choose(ladder: Ladder, plan: Plan, stage: str | None = None, *, own_inputs: 
     ran = ladder.of(plan.primary)
     if own_inputs and stage in (None, "compare") and ran is not None and ran.nan_outputs:
         return Aim(nan=ran)
-    for backend in (CHECKER, REFERENCE, INFERENCE):
+    for backend in (CHECKER, REFERENCE, INLINER, INFERENCE):
         for seen in failed:
             if seen.probe.backend == backend and stage != "compare":
                 return Aim(observation=seen)
     return None
+
+
+def _others_too(seen: Observation, ladder: Ladder, plan: Plan) -> bool:
+    """Whether a rewritten model that does not run says nothing of the rewriter: the original does not run either."""
+    if plan.system == RUNTIME or seen.probe.backend != plan.system or seen.stage == "optimize":
+        return False
+    original = ladder.of(plan.unoptimized)
+    return original is not None and original.outcome != PASSED
 
 
 def settle(ladder: Ladder, plan: Plan) -> Dispute | None:
