@@ -25,7 +25,7 @@ from reducer.finding import (
 )
 from reducer.frontends.subject import Subject
 from reducer.localizers.base import Evidence
-from reducer.observation import DIED, FAILED, HUNG, OUT_OF_MEMORY, PASSED, SKIPPED, Observation
+from reducer.observation import DIED, FAILED, HUNG, OUT_OF_MEMORY, PASSED, SKIPPED
 from reducer.oracles.command import CommandOracle
 from reducer.oracles.confirm import confirmations
 from reducer.oracles.crash import CrashOracle
@@ -39,6 +39,7 @@ from reducer.passes.drop_node import DropNode
 from reducer.programs.onnx import OnnxProgram
 from reducer.reproducing import reproduction, reproduction_facts, write_data
 from reducer.signature import FailureSignature
+from reducer.systems import module_of, opening_rung
 from reducer.taxonomy import Known, classify
 from reducer.worker.protocol import RETURNED, Call
 from reducer.workspace import LOG, MODEL, Workspace
@@ -78,8 +79,8 @@ def nothing_found(subject: Subject, ladder: Ladder, plan: Plan, prober: Prober) 
         None,
         None,
         SearchFacts(0, 0.0, 0.0, True),
-        environment(prober),
-        rungs(ladder, environment(prober)),
+        environment(prober, plan),
+        rungs(ladder, environment(prober, plan)),
     )
 
 
@@ -90,7 +91,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     best = end.problem.best
     minimal = _one_minimal(end)
     path = workspace.write(MODEL, best.model_bytes(inline=True))
-    facts = environment(prober)
+    facts = environment(prober, end.plan)
     found = reproduction_facts(end.oracle, best, prober)
     files = write_data(workspace, best, prober, found)
     text, repro = reproduction(end.oracle, best, prober, found)
@@ -139,10 +140,11 @@ def source_of(subject: Subject) -> Source:
     )
 
 
-def environment(prober: Prober) -> dict[str, Any]:
+def environment(prober: Prober, plan: Plan | None = None) -> dict[str, Any]:
     """Versions of what matters, asked of the worker that ran it."""
     found: Mapping[str, Any] = {}
-    call = Call(VERSIONS, {"modules": ["onnx", "onnxruntime", "numpy"]}, (), 60.0)
+    modules = dict.fromkeys(("onnx", "onnxruntime", "numpy", *((module_of(plan.system),) if plan else ())))
+    call = Call(VERSIONS, {"modules": list(modules)}, (), 60.0)
     answer = prober.host.call(call)
     if answer.outcome == RETURNED:
         found = answer.value["versions"]
@@ -166,18 +168,14 @@ def rungs(ladder: Ladder, facts: Mapping[str, Any]) -> tuple[Rung, ...]:
     """The ladder as the finding tells it; a runtime that ran has passed its load rung too."""
     told: list[Rung] = []
     for seen in ladder.observations:
-        backend = f"{seen.probe.label} {facts.get(_module(seen), '')}".strip()
+        backend = f"{seen.probe.label} {facts.get(module_of(seen.probe.backend), '')}".strip()
         outcome = seen.outcome if seen.outcome in (PASSED, FAILED, DIED, HUNG, OUT_OF_MEMORY) else SKIPPED
         if seen.stage == "run":
-            told.append(Rung("load", backend, PASSED))
+            told.append(Rung(opening_rung(seen.probe.backend), backend, PASSED))
         told.append(Rung(seen.stage, backend, outcome, seen.message.strip()[:600] or seen.signal or None, seen.seconds))
     outcome, message = outcome_of_compare(ladder)
     told.append(Rung("compare", "all witnesses that ran", outcome, message))
     return tuple(told)
-
-
-def _module(seen: Observation) -> str:
-    return "onnxruntime" if seen.probe.backend == "onnxruntime" else "onnx"
 
 
 def _command_rung(end: Conclusion) -> Rung:

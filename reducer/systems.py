@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Mapping
+from functools import lru_cache
 
+from reducer import registry
 from reducer.backends.base import Backend
 from reducer.errors import UsageError
 from reducer.oracles.ladder import CHECKER, INFERENCE, INLINER, REFERENCE, RUNTIME
@@ -47,3 +49,21 @@ def backend_class(path: str) -> type[Backend]:
     module, _, name = path.partition(":")
     found: type[Backend] = getattr(importlib.import_module(module), name)
     return found
+
+
+@lru_cache(maxsize=64)
+def _named(name: str) -> type[Backend] | None:
+    path = registry.backends().get(name)
+    return backend_class(path) if path else None
+
+
+def module_of(backend: str) -> str:
+    """The module whose version is that of the backend."""
+    found = _named(backend)
+    return found.requires[0] if found is not None and found.requires else "onnx"
+
+
+def opening_rung(backend: str) -> str:
+    """The rung that a model passed which that backend runs."""
+    found = _named(backend)
+    return found.open_stage if found is not None else "load"
