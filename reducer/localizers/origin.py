@@ -64,11 +64,12 @@ class OriginLocalizer(Localizer):
 
     def _of_shapes(self, evidence: Evidence, symptom: NodeRecord) -> Iterable[Suspect]:
         for tensor in symptom.inputs[:1]:
-            origin = decides_shape(evidence.whole, tensor)
-            if origin is None or origin.ref.id == symptom.ref.id:
+            path = decides_shape(evidence.whole, tensor)
+            if not path:
                 continue
+            origin = path[0]
             text = f"{symptom.ref.op_type} refuses the shape of {tensor!r}; this node decides it"
-            cures = list(_cures(evidence, origin, symptom))
+            cures = list(_cures(evidence, path, symptom))
             if cures:
                 text += f": with {cures[0]} (its default) {symptom.ref.op_type} no longer fails in this way"
             yield Suspect("shape", origin.ref.op_type, text, called(origin.ref, origin.name))
@@ -104,18 +105,21 @@ def _passed_on(program: OnnxProgram, maker: NodeRecord, schema: Any, tensor: str
     return None
 
 
-def decides_shape(program: OnnxProgram, tensor: str) -> NodeRecord | None:
-    """The node at which that tensor's shape is not the shape of an input of the node; None for a graph input."""
+def decides_shape(program: OnnxProgram, tensor: str) -> tuple[NodeRecord, ...]:
+    """The node at which that tensor's shape is not the shape of an input of the node, then those that pass it on;
+    empty for a graph input."""
+    path: list[NodeRecord] = []
     for _ in range(FARTHEST):
         maker = _maker(program, tensor)
         if maker is None:
-            return None
+            return ()
+        path.insert(0, maker)
         shape = _shape(program, tensor)
         onward = next((n for n in maker.inputs if n and shape is not None and _shape(program, n) == shape), None)
         if onward is None:
-            return maker
+            return tuple(path)
         tensor = onward
-    return None
+    return ()
 
 
 def _maker(program: OnnxProgram, tensor: str) -> NodeRecord | None:
@@ -140,19 +144,19 @@ def _how(origin: NodeRecord, evidence: Evidence, kind: str) -> str:
     return f"{short([kind])} begins here{source}{' by ' + told[0] if told else ''}"
 
 
-def _cures(evidence: Evidence, origin: NodeRecord, symptom: NodeRecord) -> Iterator[str]:
-    """Attributes of `origin` that, set back to their default, make the failure at `symptom` go away."""
+def _cures(evidence: Evidence, path: tuple[NodeRecord, ...], symptom: NodeRecord) -> Iterator[str]:
+    """Attributes of the path's first node that, set back to their default, make the failure at `symptom` go away."""
     trials = evidence.trials
     if trials is None:
         return
     try:
-        pair = evidence.whole.restrict(frozenset({origin.ref.id, symptom.ref.id}), {})
-        if trials.run(pair).verdict != FAILS:
+        way = evidence.whole.restrict(frozenset({record.ref.id for record in (*path, symptom)}), {})
+        if trials.run(way).verdict != FAILS:
             return
     except EditConflict:
         return
-    for name, plain in list(_reset(origin))[:MOST_ATTRIBUTES]:
-        outcome = trials.run(pair.patched(rebuilt(origin, plain)))
+    for name, plain in list(_reset(path[0]))[:MOST_ATTRIBUTES]:
+        outcome = trials.run(way.patched(rebuilt(path[0], plain)))
         if outcome.verdict == PASSES or (outcome.verdict != FAILS and called(symptom.ref) not in outcome.detail):
             yield name
 
