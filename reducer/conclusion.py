@@ -6,10 +6,12 @@ import platform
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from reducer import __version__, registry
+from reducer.custom_ops import libraries_in
 from reducer.engine.problem import Problem
 from reducer.engine.reducer import is_one_minimal
 from reducer.explaining import Explanation, explain
@@ -37,7 +39,8 @@ from reducer.oracles.prober import Prober
 from reducer.oracles.trial import Trials
 from reducer.passes.drop_node import DropNode
 from reducer.programs.onnx import OnnxProgram
-from reducer.reproducing import reproduction, reproduction_facts, write_data
+from reducer.reproducing import copy_libraries, reproduction, reproduction_facts, write_data
+from reducer.saving import files_of, save_model
 from reducer.signature import FailureSignature
 from reducer.systems import module_of, opening_rung
 from reducer.taxonomy import Known, classify
@@ -90,13 +93,15 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     why = _better(end, _explain(end, prober), workspace, prober)
     best = end.problem.best
     minimal = _one_minimal(end)
-    path = workspace.write(MODEL, best.model_bytes(inline=True))
+    saved = files_of(workspace.write(MODEL, partial(save_model, best)))
     facts = environment(prober, end.plan)
     found = reproduction_facts(end.oracle, best, prober)
     files = write_data(workspace, best, prober, found)
     text, repro = reproduction(end.oracle, best, prober, found)
+    beside = [Artifact("other", file.name) for file in saved[1:]]
+    beside += copy_libraries(workspace, libraries_in(end.plan.extra))
     failure = _failure(end)
-    artifacts = (Artifact("reduced_model", MODEL), *files, *_alone(why), Artifact("trace", LOG))
+    artifacts = (Artifact("reduced_model", MODEL), *beside, *files, *_alone(why), Artifact("trace", LOG))
     return Finding(
         tool_version=__version__,
         status=end.status,
@@ -105,7 +110,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
         reduced=Reduced(
             path=MODEL,
             nodes=len(best.nodes()),
-            bytes=path.stat().st_size,
+            bytes=sum(file.stat().st_size for file in saved),
             op_types=dict(Counter(ref.op_type for ref in best.nodes())),
             one_minimal=minimal,
             reproduced=str(end.confirmed),
@@ -144,7 +149,8 @@ def environment(prober: Prober, plan: Plan | None = None) -> dict[str, Any]:
     """Versions of what matters, asked of the worker that ran it."""
     found: Mapping[str, Any] = {}
     modules = dict.fromkeys(("onnx", "onnxruntime", "numpy", *((module_of(plan.system),) if plan else ())))
-    call = Call(VERSIONS, {"modules": list(modules)}, (), 60.0)
+    packages = list(prober.host.options.packages)
+    call = Call(VERSIONS, {"modules": list(modules), "packages": packages}, (), 60.0)
     answer = prober.host.call(call)
     if answer.outcome == RETURNED:
         found = answer.value["versions"]
@@ -153,7 +159,10 @@ def environment(prober: Prober, plan: Plan | None = None) -> dict[str, Any]:
         "os": platform.system(),
         "arch": platform.machine(),
     }
-    return {**facts, **{name: version for name, version in found.items() if version}}
+    facts.update((name, version) for name, version in found.items() if version)
+    if packages:  # what one has to install to see it
+        facts["requirements"] = [f"{name}=={facts[name]}" for name in packages if name in facts]
+    return facts
 
 
 def _os_version() -> str:
@@ -262,7 +271,7 @@ def _better(end: Conclusion, why: Explanation, workspace: Workspace, prober: Pro
     if times and confirmations(end.oracle, why.smaller.program, times) == times:
         end.problem.best = why.smaller.program
         return _explain(end, prober)
-    workspace.write(ALONE, why.smaller.program.model_bytes(inline=True))
+    workspace.write(ALONE, partial(save_model, why.smaller.program))
     return why.with_alone(ALONE)
 
 

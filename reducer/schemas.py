@@ -64,7 +64,7 @@ def schema_of(op_type: str, domain: str, version: int) -> Any | None:
     """The schema in force at that opset; None for an operator that onnx does not know."""
     try:
         return onnx.defs.get_schema(op_type, version or onnx.defs.onnx_opset_version(), domain)
-    except onnx.defs.SchemaError:
+    except (onnx.defs.SchemaError, TypeError):  # TypeError: a version beyond 32 bits
         return None
 
 
@@ -103,7 +103,8 @@ def type_string(program: OnnxProgram, name: str) -> str | None:
     elem = read_type(wire).tensor_type.elem_type if wire else 0
     if not elem:
         elem = next((w.elem_type for w in program.source.weights.get(name, ())), 0)
-    return f"tensor({TensorProto.DataType.Name(elem).lower()})" if elem else None
+    known = elem in TensorProto.DataType.values()
+    return f"tensor({TensorProto.DataType.Name(elem).lower()})" if elem and known else None
 
 
 def allowed_since(op_type: str, domain: str, parameter: str, kind: str, after: int) -> int | None:

@@ -100,7 +100,7 @@ def _elem_of(value: Any) -> int:
 
 
 def _name(elem_type: int) -> str:
-    return str(TensorProto.DataType.Name(elem_type)).lower()
+    return str(TensorProto.DataType.Name(elem_type)).lower()  # one of _OTHERS, so it has a name
 
 
 def _retype(model: ModelProto, old: int, new: int) -> None:

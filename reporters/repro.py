@@ -5,6 +5,7 @@ Exit codes: 1 the bug is there, 0 it is gone, 125 cannot tell (`git bisect run` 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ class Run:
     provider: str
     runs: bool
     rewrite: str = ""
+    libraries: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -109,6 +111,7 @@ def _values(finding: Finding, repro: Reproduction) -> dict[str, Any]:
         "seconds": _seconds(repro),
         "feeds": [(feed.name, expression(feed)) for feed in fed],
         "feeds_file": any(map(is_saved, fed)),
+        "libraries": any(run.libraries for run in runs),
         "narrow": narrow,
         "raw": narrow and any(run.backend == "onnxruntime" and run.runs for run in runs),
         # What an inline model does not hold, its script need not know how to compare.
@@ -125,8 +128,9 @@ def _run(probe: Probe, repro: Reproduction, model: str) -> Run:
     provider = probe.options.get("provider", "CPUExecutionProvider")
     if not provider.endswith("ExecutionProvider"):
         provider += "ExecutionProvider"
+    libraries = tuple(name for name in probe.options.get("custom_ops", "").split(os.pathsep) if name)
     runs = repro.stage in ("run", "compare")
-    return Run(probe.backend, level, provider, runs, rewriting(probe, model))
+    return Run(probe.backend, level, provider, runs, rewriting(probe, model), libraries)
 
 
 def _seconds(repro: Reproduction) -> str:
@@ -144,6 +148,9 @@ def _head(finding: Finding, repro: Reproduction) -> list[str]:
     lines = [what or "A failure.", "", f"Seen with {versions(finding)}.", f"Expected: {expected}"]
     if actual and actual != what:
         lines.append(f"Actual: {actual}")
+    requirements = finding.environment.get("requirements")
+    if requirements:
+        lines.append(f"Install: pip install {' '.join(map(str, requirements))}")
     lines.append("Exit code: 1 while the bug is there, 0 when it is gone, 125 when it cannot be told.")
     # Backslashes and quotes would end or change the string; other unprintables are no Python source at all.
     plain = (line.replace("\\", "/").replace('"""', "'''") for line in lines)

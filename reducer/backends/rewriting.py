@@ -42,7 +42,8 @@ class Rewriter(Backend):
         def run(feeds: Tensors) -> Tensors:
             from reducer.backends.onnxruntime import OnnxRuntime
 
-            return OnnxRuntime().open(raw, {"opt_level": "none"})(feeds)
+            own = {key: value for key, value in options.items() if key == "custom_ops"}
+            return OnnxRuntime().open(raw, {"opt_level": "none", **own})(feeds)
 
         return run
 

@@ -74,3 +74,11 @@ class Localizer(ABC):
 def called(ref: NodeRef, fallback: str = "") -> str:
     """How a node is named to people: its name in the source, else its type and position there."""
     return ref.source_name or fallback or f"{ref.op_type} #{ref.id}"
+
+
+def small_model(program: OnnxProgram, most: int) -> bytes | None:
+    """The serialized model with its weights inside; None when it has spilled ones or more than `most` bytes."""
+    if program.folder is not None:
+        return None
+    raw = program.model_bytes(inline=True)
+    return raw if len(raw) <= most else None

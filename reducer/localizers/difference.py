@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 
 from reducer.finding import DifferenceFacts
-from reducer.localizers.base import Evidence, Localizer
+from reducer.localizers.base import Evidence, Localizer, small_model
 from reducer.observation import PASSED
 from reducer.oracles.prober import Order
 from reducer.oracles.trial import FAILS, PASSES, Trials, Variant
@@ -58,8 +58,8 @@ class DifferenceLocalizer(Localizer):
 
 def wide_verdict(evidence: Evidence, trials: Trials) -> str:
     """fails: the two sides differ in float64 too; passes: they agree there; "" when float64 cannot be tried."""
-    raw = evidence.reduced.model_bytes(inline=True)
-    if len(raw) > MOST_BYTES:
+    raw = small_model(evidence.reduced, MOST_BYTES)
+    if raw is None:
         return ""
     feeds = {name: ref.read() for name, ref in evidence.prober.feeds.feeds_of(evidence.reduced).items()}
     wide = widened(onnx.ModelProto.FromString(raw), feeds)

@@ -10,7 +10,7 @@ import onnx
 
 from reducer.errors import EditConflict
 from reducer.finding import Neighbour
-from reducer.localizers.base import Evidence, Localizer
+from reducer.localizers.base import Evidence, Localizer, small_model
 from reducer.oracles.crash import CrashOracle
 from reducer.oracles.ladder import RUNTIME
 from reducer.oracles.trial import DIFFERS, FAILS, PASSES, Outcome, Variant
@@ -43,8 +43,8 @@ class NeighbourLocalizer(Localizer):
             for axis, change, options in (*LOADING, *RUNNING) if runs else LOADING:
                 if not all(trials.probe.options.get(k) == v for k, v in options.items()):
                     yield from _told(axis, change, trials.run(program, options))
-        raw = program.model_bytes(inline=True)
-        if len(raw) > MOST_BYTES or program.folder is not None:
+        raw = small_model(program, MOST_BYTES)
+        if raw is None:
             return
         try:
             feeds = _feeds(evidence) if runs else {}

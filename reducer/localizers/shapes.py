@@ -9,12 +9,11 @@ import onnx
 from onnx import TensorProto
 
 from reducer.finding import ShapeFact
-from reducer.localizers.base import Evidence, Localizer, called
+from reducer.localizers.base import Evidence, Localizer, called, small_model
 from reducer.observation import PASSED
 from reducer.oracles.prober import Order
 from reducer.programs.onnx import OnnxProgram
 from reducer.programs.onnx_tensors import read_type
-from reducer.schemas import short
 from reducer.values import ValueRef
 from reducer.variants import bare
 from reducer.worker.protocol import RETURNED, Call
@@ -41,7 +40,7 @@ class ShapeLocalizer(Localizer):
         if not about and not any(word in evidence.message for word in WORDS) and evidence.stage != "shape_inference":
             return
         program = evidence.whole
-        if program.folder is not None or len(program.model_bytes(inline=True)) > MOST_BYTES:
+        if small_model(program, MOST_BYTES) is None:
             program = evidence.reduced
         inferred = _inferred(evidence, program)
         actual = {name: _of_value(ref) for name, ref in program.source.values.items()}
@@ -75,7 +74,10 @@ def _declared(program: OnnxProgram, tensor: str) -> bytes | None:
 
 def _inferred(evidence: Evidence, program: OnnxProgram) -> dict[str, Shape]:
     """Lenient inference that sees nothing of what the model declares of inner tensors and outputs."""
-    model = bare(onnx.ModelProto.FromString(program.model_bytes(inline=True)))
+    raw = small_model(program, MOST_BYTES)
+    if raw is None:
+        return {}
+    model = bare(onnx.ModelProto.FromString(raw))
     answer = evidence.prober.host.call(Call(INFER, {}, (model.SerializeToString(),), SECONDS))
     if answer.outcome != RETURNED:
         return {}
@@ -103,7 +105,8 @@ def _of_wire(wire: bytes | None) -> Shape | None:
     if kind is None or not kind.HasField("tensor_type"):
         return None
     tensor = kind.tensor_type
-    name = short([TensorProto.DataType.Name(tensor.elem_type).lower()]) if tensor.elem_type else ""
+    known = tensor.elem_type in TensorProto.DataType.values() and tensor.elem_type
+    name = TensorProto.DataType.Name(tensor.elem_type).lower() if known else ""
     if not tensor.HasField("shape"):
         return name, None
     return name, tuple(d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in tensor.shape.dim)

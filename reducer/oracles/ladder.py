@@ -38,6 +38,8 @@ class Plan:
     provider: str = "CPUExecutionProvider"
     reference: str = "auto"
     expected: Mapping[str, ValueRef] = field(default_factory=dict)
+    # Further options of the runtime that all its probes have (reducer/custom_ops.py).
+    extra: Mapping[str, str] = field(default_factory=dict)
     system: str = RUNTIME
     arguments: Mapping[str, str] = field(default_factory=dict)
 
@@ -45,17 +47,16 @@ class Plan:
     def primary(self) -> Probe:
         """The system that the user runs."""
         if self.system != RUNTIME:
-            return Probe(self.system, dict(self.arguments))
-        return Probe(RUNTIME, {"opt_level": self.opt_level, "provider": self.provider})
+            return Probe(self.system, {**self.arguments, **self.extra})
+        return Probe(RUNTIME, {"opt_level": self.opt_level, "provider": self.provider, **self.extra})
 
     @property
     def unoptimized(self) -> Probe | None:
         """The same without optimizations, when it is another one and wanted."""
-        wanted = (self.opt_level != "none" or self.system != RUNTIME) and self.reference in (
-            "auto",
-            "onnxruntime-noopt",
-        )
-        return Probe(RUNTIME, {"opt_level": "none", "provider": self.provider}) if wanted else None
+        other = self.opt_level != "none" or self.system != RUNTIME
+        if not other or self.reference not in ("auto", "onnxruntime-noopt"):
+            return None
+        return Probe(RUNTIME, {"opt_level": "none", "provider": self.provider, **self.extra})
 
     @property
     def evaluator(self) -> Probe | None:

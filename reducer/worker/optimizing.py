@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from reducer.backends.onnxruntime import settings_of
+from reducer.backends.onnxruntime import session_options
 from reducer.worker.main import Context
 from reducer.worker.tasks import Reply, program_of
 
@@ -30,7 +30,7 @@ def watch(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
     import onnxruntime as ort
 
     program, options = program_of(arguments, blobs), arguments["options"]
-    settings = settings_of(options)
+    settings = session_options(options)
     settings.log_severity_level = 0
     dump = arguments.get("graph")
     if dump:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 
 from reducer import registry
+from reducer.cli import main
 from reducer.engine.verdict import Verdict
 from reducer.errors import UsageError
-from reducer.finding import Finding
 from reducer.localizers.rewrites import PassSearch
 from reducer.observation import FAILED, PASSED
 from reducer.oracles.crash import CURED, CrashOracle
@@ -22,9 +24,6 @@ from reducer.oracles.limits import Limits
 from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.prober import Prober
 from reducer.oracles.trial import Trials
-from reducer.progress import Progress
-from reducer.sessions.onnx import OnnxSession
-from reducer.settings import Settings
 from reducer.signature import Vocabulary, of_observation
 from reducer.switchboards.base import Case
 from reducer.switchboards.rewriting import RewriterBoard
@@ -118,54 +117,46 @@ def test_the_switch_that_matters_is_found(host: Host, tmp_path: Path) -> None:
     assert trials.calls <= 8
 
 
-def reduced(model: onnx.ModelProto, folder: Path, **settings: object) -> Finding:
-    path = folder / "model.onnx"
+def reduced(model: onnx.ModelProto, folder: Path, *options: str, code: int = 0) -> dict[str, Any]:
+    """finding.json of a run from the command line; {} when nothing fails."""
+    path, out = folder / "model.onnx", folder / "out"
     path.write_bytes(model.SerializeToString())
-    quiet = Progress()
-    chosen = Settings(output=folder / "out", **settings)  # type: ignore[arg-type]
-    with OnnxSession(chosen, str(path), quiet, quiet.say) as session:
-        finding = session.run()
-        if finding.status == "reduced":
-            from reducer.delivery import deliver
-
-            assert session.workspace is not None
-            finding = deliver(finding, session.workspace, session.host.folder, session.completed)
-    return finding
+    assert main([str(path), "--quiet", "--output", str(out), *options]) == code
+    found: dict[str, Any] = json.loads((out / "finding.json").read_text()) if code == 0 else {}
+    return found
 
 
 def test_the_version_converter_has_no_adapter(tmp_path: Path) -> None:
     """onnx 1.16 to 1.23 cannot convert Identity from opset 16 to 15; the Abs and Neg around it it can."""
     model = model_of("g (float[2] x) => (float[2] y) { a = Abs(x) b = Identity(a) y = Neg(b) }", 16)
-    finding = reduced(model, tmp_path, backend="version-converter:15")
-    assert finding.failure is not None
-    assert finding.reduced is not None
-    assert (finding.failure.stage, finding.failure.symptom) == ("optimize", "exception")
-    assert dict(finding.reduced.op_types) == {"Identity": 1}
-    assert finding.tracker == "onnx/onnx"
-    script = next(a for a in finding.artifacts if a.kind == "repro_script")
-    assert script.verified == "3/3"
+    finding = reduced(model, tmp_path, "--backend", "version-converter:15")
+    assert (finding["failure"]["stage"], finding["failure"]["symptom"]) == ("optimize", "exception")
+    assert finding["reduced"]["op_types"] == {"Identity": 1}
+    assert finding["tracker"] == "onnx/onnx"
+    assert ("optimize", "failed") in {(rung["stage"], rung["outcome"]) for rung in finding["ladder"]}
+    (script,) = [a for a in finding["artifacts"] if a["kind"] == "repro_script"]
+    assert script["verified"] == "3/3"
     done = subprocess.run([sys.executable, str(tmp_path / "out" / "repro.py")], capture_output=True, text=True)
     assert done.returncode == 1, done.stdout
-    assert ("optimize", "failed") in {(rung.stage, rung.outcome) for rung in finding.ladder}
 
 
 def test_a_good_conversion_is_nothing_to_reduce(tmp_path: Path) -> None:
     model = model_of("g (float[2] x) => (float[2] y) { y = Abs(x) }", 13)
-    assert reduced(model, tmp_path, backend="version-converter:21").status == "not_reproduced"
+    assert reduced(model, tmp_path, "--backend", "version-converter:21", code=1) == {}
 
 
 @pytest.mark.parametrize(("tool", "culprit"), [("onnxoptimizer", "fuse_pad_into_pool")])
 def test_a_pass_of_a_real_tool(tmp_path: Path, tool: str, culprit: str) -> None:
     """A Pad of 0 is fused into MaxPool, which pads with minus infinity (onnxoptimizer 0.3.13 to 0.4.2)."""
     pytest.importorskip(tool)
-    finding = reduced(model_of(PAD_MAX), tmp_path, backend=tool, inputs=negative(tmp_path))
-    assert finding.failure is not None
-    assert finding.failure.symptom == "wrong_output"
-    assert [facts.culprits for facts in finding.optimizers] == [(culprit,)]
-    assert finding.optimizers[0].confirmed
-    assert finding.optimizers[0].after is not None
-    assert "Pad (" not in finding.optimizers[0].after
-    assert next(a for a in finding.artifacts if a.kind == "repro_script").verified == "3/3"
+    finding = reduced(model_of(PAD_MAX), tmp_path, "--backend", tool, "--inputs", str(negative(tmp_path)))
+    assert finding["failure"]["symptom"] == "wrong_output"
+    (facts,) = finding["optimizers"]
+    assert facts["culprits"] == [culprit]
+    assert facts["confirmed"]
+    assert "Pad (" in facts["before"]
+    assert "Pad (" not in facts["after"]
+    assert [a["verified"] for a in finding["artifacts"] if a["kind"] == "repro_script"] == ["3/3"]
 
 
 def negative(folder: Path) -> Path:
