@@ -126,6 +126,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
         difference=why.difference,
         taxonomy=classify(Known(failure, why.suspects, why.symptoms, why.difference)),
         tracker=why.routing.tracker,
+        tracker_why=why.routing.why or None,
         reproduction=repro,
         artifacts=artifacts,
     )
