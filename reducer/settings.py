@@ -34,6 +34,7 @@ class Settings:
 
     stage: Annotated[Stage | None, Parameter(group=FAILURE, help="Reduce the failure of this rung, not the first one that matters.")] = None  # fmt: skip
     reference: Annotated[Reference, Parameter(group=FAILURE, help="Witnesses to compare outputs with.")] = "auto"
+    backend: Annotated[str, Parameter(group=FAILURE, help="System under test: onnxruntime, or a rewriter whose result is compared with the original: onnxslim, onnxsim, onnxoptimizer, version-converter[:OPSET], onnxscript-optimizer; or openvino.")] = "onnxruntime"  # fmt: skip
     provider: Annotated[str, Parameter(group=FAILURE, help="Execution provider of ONNX Runtime (CPU, CUDA, ... or the full name).")] = "CPU"  # fmt: skip
     opt_level: Annotated[Level, Parameter(group=FAILURE, help="Graph optimization level of ONNX Runtime.")] = "all"
     custom_ops: Annotated[tuple[Path, ...], Parameter(group=FAILURE, negative=(), show_default=False, help="LIB.so: library of custom operators for ONNX Runtime; its code runs in the worker. Repeatable.")] = ()  # fmt: skip
