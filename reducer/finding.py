@@ -202,12 +202,14 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Feed:
-    """One input of the reduced model. `values` is nested lists when short, else None (see inputs.npz)."""
+    """One input of the reduced model. `values` is nested lists when short, else None (see inputs.npz). `span` says
+    what the numbers are ("0 to 1.5", "finite, -3 to 2.5", "holds NaN")."""
 
     name: str
     dtype: str
     shape: tuple[int, ...] | None
     values: Any = None
+    span: str = ""
 
 
 @dataclass(frozen=True)

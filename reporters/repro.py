@@ -13,8 +13,11 @@ from typing import Any, ClassVar
 from reducer.finding import Finding, Probe, Reproduction
 from reporters.base import Document, Reporter
 from reporters.literals import NOTHING, expression, is_narrow, is_saved
-from reporters.privacy import scrub, scrub_paths
+from reporters.privacy import scrub_paths
 from reporters.rendering import one_line, render, versions
+from reporters.shareable import cleaner
+from reporters.trackers.base import facts_of
+from reporters.wording import message_of
 
 _TEMPLATES = {
     "exception": "repro/exception.py.j2",
@@ -98,7 +101,7 @@ def _values(finding: Finding, repro: Reproduction) -> dict[str, Any]:
         "quotes": "'''" if model is not None and '"""' in model else '"""',
         "code": code,
         "inline": inline,
-        "expected": one_line(scrub(repro.expected_text)) or "no failure",
+        "expected": one_line(cleaner(finding)(repro.expected_text)) or "no failure",
         "placed": any("{}" in word for word in repro.command),
         "seconds": _seconds(repro),
         "feeds": [(feed.name, expression(feed)) for feed in fed],
@@ -130,10 +133,11 @@ def _seconds(repro: Reproduction) -> str:
 
 def _head(finding: Finding, repro: Reproduction) -> list[str]:
     """The lines of the module docstring."""
-    failure = finding.failure
-    what = one_line(scrub(failure.message if failure else repro.actual_text), 110)
-    expected = one_line(scrub(repro.expected_text), 100) or "no failure"
-    actual = one_line(scrub(repro.actual_text), 110)
+    clean = cleaner(finding)
+    facts = facts_of(finding)
+    what = one_line(clean(message_of(facts) if facts else repro.actual_text), 110)
+    expected = one_line(clean(repro.expected_text), 100) or "no failure"
+    actual = one_line(clean(repro.actual_text), 110)
     lines = [what or "A failure.", "", f"Seen with {versions(finding)}.", f"Expected: {expected}"]
     if actual and actual != what:
         lines.append(f"Actual: {actual}")
