@@ -41,6 +41,8 @@ app = App(
     help_epilogue=EXAMPLES,
 )
 
+app.command("reducer.commands.report:report", help="Write the reports of a finished run again.")
+
 
 @app.default
 def reduce_model(
@@ -69,6 +71,8 @@ def reduce_model(
                 else:
                     from reducer.delivery import deliver
 
+                    if settings.tracker is not None:
+                        finding = replace(finding, tracker=settings.tracker)
                     progress.say("running the repro script in fresh processes")
                     finding = deliver(finding, session.workspace, session.completed)
                     code, folder = REDUCED, session.workspace.target
@@ -112,6 +116,10 @@ def _consistent(settings: Settings) -> None:
     for name, value in (("--timeout", settings.timeout), ("--budget-seconds", settings.budget_seconds)):
         if value is not None and value <= 0:
             raise UsageError(f"{name} takes a positive number of seconds, not {value:g}")
+    if settings.tracker is not None:
+        from reporters.routing import check_name
+
+        check_name(settings.tracker)
     if settings.jobs < 1:
         raise UsageError(f"--jobs takes 1 or more, not {settings.jobs}")
 

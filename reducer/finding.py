@@ -290,3 +290,10 @@ class Finding:
             "tool": {"name": "onnx-reduce", "version": version},
             **plain,
         }
+
+    @classmethod
+    def from_json(cls, plain: Any) -> Finding:
+        """The inverse of `to_json`, for what `json.loads` gave. Raises UsageError for anything else."""
+        from reducer.reading import finding_from
+
+        return finding_from(plain)

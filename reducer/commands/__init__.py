@@ -1,0 +1,1 @@
+"""Sub-commands: one file each, named once in cli.py and imported only when they are called."""
