@@ -25,6 +25,7 @@ from reducer.finding import (
 )
 from reducer.frontends.subject import Subject
 from reducer.localizers.base import Evidence
+from reducer.neighbourhood import neighbourhood, reduced_graph
 from reducer.observation import DIED, FAILED, HUNG, OUT_OF_MEMORY, PASSED, SKIPPED, Observation
 from reducer.oracles.command import CommandOracle
 from reducer.oracles.confirm import TIMES, confirmations
@@ -105,6 +106,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
             one_minimal=minimal,
             reproduced=f"{confirmed}/{times}",
             text=text,
+            graph=reduced_graph(best),
         ),
         search=search,
         environment=facts,
@@ -112,6 +114,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
         suspects=suspects(end, prober),
         reproduction=repro,
         artifacts=artifacts,
+        neighbourhood=neighbourhood(end.subject.program, best),
     )
 
 
@@ -139,6 +142,7 @@ def environment(prober: Prober) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "python": platform.python_version(),
         "os": platform.system(),
+        "os_version": _os_version(),
         "arch": platform.machine(),
     }
     return {**facts, **{name: version for name, version in found.items() if version}}
@@ -243,6 +247,7 @@ def _search(end: Conclusion, workspace: Workspace) -> SearchFacts:
         workers=problem.budget.jobs,
         passes=passes,
         also_found=workspace.others,
+        curve=((0, len(end.subject.program.nodes())), *workspace.curve),
     )
 
 

@@ -68,7 +68,7 @@ class Rung:
 class Reduced:
     """The saved model. `reproduced` is "n/m": fresh processes with the same signature, of those tried.
     `canonical_sha256` is equal for equal bugs; `original_values` are tensors that still hold numbers of the source,
-    with the reason ("the failure needs them", "kept on request")."""
+    with the reason ("the failure needs them", "kept on request"). `graph` are its nodes, for a picture."""
 
     path: str
     nodes: int
@@ -79,6 +79,7 @@ class Reduced:
     text: str | None = None
     canonical_sha256: str | None = None
     original_values: Mapping[str, str] = field(default_factory=dict)
+    graph: tuple[GraphNode, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -166,13 +167,15 @@ class DifferenceFacts:
 
 @dataclass(frozen=True)
 class GraphNode:
-    """A node of the source around the culprit, for a picture: names as in the source. `kept`: it is in the result."""
+    """A node for a picture, of the source or of the result, with the names that it has there. `kept`: it is in the
+    result; `index`: its place among the top-level nodes of the source, -1 where that is not known."""
 
     name: str
     op_type: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     kept: bool
+    index: int = -1
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ class Recorder:
         elif isinstance(event, Improved):
             workspace.write(self.best, self.write(event.program))
             workspace.improved = True
+            workspace.curve.append((event.number, event.nodes))
         elif isinstance(event, PassFault):
             workspace.write(f"crash/{event.name.replace(' ', '_')}.txt", event.trace)
             self.say(f"the pass {event.name!r} broke and is switched off; see crash/ in the output folder")

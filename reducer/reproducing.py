@@ -196,8 +196,19 @@ def _described(feeds: Mapping[str, Value]) -> tuple[Feed, ...]:
             array = np.asarray(value)
             dtype = "string" if array.dtype.kind in "OUS" else array.dtype.name
             short = array.size <= MOST_LITERALS and not is_narrow(array.dtype) and array.dtype.kind != "c"
-            described.append(Feed(name, dtype, array.shape, array.tolist() if short else None))
+            described.append(Feed(name, dtype, array.shape, array.tolist() if short else None, _span(array)))
     return tuple(described)
+
+
+def _span(array: Any) -> str:
+    """Whether the numbers are ordinary ones, as maintainers ask: "-3 to 2.5", "holds NaN", "0 to inf"."""
+    if array.size == 0 or array.dtype.kind not in "biuf":
+        return ""
+    numbers = array.astype("float64")
+    if np.isnan(numbers).any():
+        return "holds NaN"
+    low, high = numbers.min(), numbers.max()
+    return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
 
 
 def _excerpt(outputs: Mapping[str, ValueRef] | None) -> str:

@@ -33,6 +33,8 @@ class Workspace:
         self.folder = self._make_staging()
         self._log = open(self.folder / LOG, "w", encoding="utf-8")  # noqa: SIM115 - closed in close()
         self.improved = False
+        # (oracle call, nodes of the best so far) at every improvement.
+        self.curve: list[tuple[int, int]] = []
         self._also: dict[str, dict[str, Any]] = {}
 
     def _make_staging(self) -> Path:
