@@ -27,6 +27,11 @@ _TEMPLATES = {
     "hang": "repro/process.py.j2",
     "command": "repro/command.py.j2",
 }
+_PLAIN = "repro/plain.py.j2"
+# What the text of a model says of its outputs when all of them are plain floats.
+_FLOAT_OUTPUTS = re.compile(r"=> \((?:(?:float|double|float16)(?:\[[^\]]*\])? [^\s,()]+(?:, )?)+\)")
+# A message can be very long; what is said at its end tells more than the function that said it.
+MOST_PIECES, PIECE_LENGTH = 2, 100
 _LEVELS = {
     "none": "ORT_DISABLE_ALL",
     "basic": "ORT_ENABLE_BASIC",
@@ -72,7 +77,8 @@ class ReproScript(Reporter):
         repro = finding.reproduction
         if repro is None or not _can_write(repro):
             return []
-        text = render(_TEMPLATES[repro.form], **_values(finding, repro))
+        values = _values(finding, repro)
+        text = render(_PLAIN if values["plain"] else _TEMPLATES[repro.form], **values)
         return [Document("repro_script", "repro.py", text)]
 
 
@@ -113,8 +119,24 @@ def _values(finding: Finding, repro: Reproduction) -> dict[str, Any]:
         "strings": model is None or "string" in model or "seq(" in model,
         "wide": "complex128" if model is None or "complex" in model else "float64",
         # A path in a message is one of this machine: it says nothing on another and must not leave this one.
-        "fragments": [piece for piece in repro.fragments if scrub_paths(piece) == piece],
+        "fragments": (fragments := [piece for piece in repro.fragments if scrub_paths(piece) == piece]),
+        "pieces": [_tail(piece) for piece in sorted(fragments, key=len, reverse=True)[:MOST_PIECES]],
+        "plain": _is_plain(repro, model, narrow),
     }
+
+
+def _is_plain(repro: Reproduction, model: str | None, narrow: bool) -> bool:
+    """Whether two runs differ in something that needs no comparison of our own."""
+    if repro.form != "mismatch" or len(repro.probes) != 2 or narrow or model is None:
+        return False
+    if repro.mismatch in ("shape", "dtype"):
+        return "seq(" not in model
+    return repro.mismatch == "value" and _FLOAT_OUTPUTS.search(model) is not None
+
+
+def _tail(piece: str) -> str:
+    """The last words of a piece of a message."""
+    return piece if len(piece) <= PIECE_LENGTH else piece[-PIECE_LENGTH:].partition(" ")[2] or piece[-PIECE_LENGTH:]
 
 
 def _run(probe: Probe, repro: Reproduction) -> Run:
