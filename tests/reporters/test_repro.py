@@ -101,7 +101,7 @@ def test_witnesses_that_differ(tmp_path: Path) -> None:
     )  # fmt: skip
     ended = run_script(repro, tmp_path)
     assert ended.returncode == THERE
-    assert "expected: [array([[[3.]]]" in ended.stdout
+    assert "[array([[[3.]]]" in ended.stdout
     assert "actual:" in ended.stdout
     same = HEAD + "g (float[1,1,3] x) => (float[1,1,3] y) { y = Neg(x) }"
     assert run_script(replace(repro, model_text=same), tmp_path).returncode == GONE
