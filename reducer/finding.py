@@ -230,6 +230,7 @@ class Reproduction:
     `form` is exception | death | hang | mismatch | nan | command. `probes[0]` fails, or differs from
     `probes[1]` (or from expected.npz when there is no second). `fragments` are literal pieces of the message
     that every occurrence holds. `model_text` parses with onnx.parser into the reduced model when not None.
+    `expected` are right outputs, where a witness gives them.
     """
 
     form: str
@@ -245,6 +246,7 @@ class Reproduction:
     model_text: str | None = None
     model_code: str | None = None
     feeds: tuple[Feed, ...] = ()
+    expected: tuple[Feed, ...] = ()
     command: tuple[str, ...] = ()
     fail_codes: tuple[int, ...] = ()
     ignore_fail_codes: tuple[int, ...] = ()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from reducer import finding
+from reducer.backend_folder import write_backend_folder
 from reducer.errors import EditConflict
 from reducer.finding import Artifact, Feed, Reproduction
 from reducer.observation import DIED, FAILED, HUNG, OUT_OF_MEMORY, Difference, Observation, Probe
@@ -67,7 +68,10 @@ def write_data(workspace: Workspace, program: OnnxProgram, prober: Prober, facts
     if facts.right:
         workspace.write_npz(EXPECTED, {name: ref.read() for name, ref in facts.right.items()})
         written.append(Artifact("other", EXPECTED))
-    return tuple(written)
+    right = {name: ref.read() for name, ref in (facts.right or {}).items()}
+    order = (*program.interface.inputs, *program.interface.outputs)
+    folder = write_backend_folder(workspace, program.model_bytes(inline=True), _feeds(program, prober), right, order)
+    return (*written, *folder)
 
 
 def _feeds(program: OnnxProgram, prober: Prober) -> dict[str, Value]:
@@ -143,6 +147,7 @@ def _of_mismatch(base: Reproduction, oracle: MismatchOracle, facts: ReproFacts) 
         rtol=rtol,
         atol=atol,
         mismatch=dispute.difference.kind,
+        expected=_described({name: ref.read() for name, ref in (facts.right or {}).items()}),
         expected_text=_excerpt(facts.right),
         actual_text=_excerpt(facts.wrong),
     )

@@ -32,8 +32,10 @@ def _keep_infinities(plain: Any, finding: Finding) -> None:
     """Infinite values of feeds as texts, so that a script can be written again from the file alone."""
     if finding.reproduction is None:
         return
-    for written, feed in zip(plain["reproduction"]["feeds"], finding.reproduction.feeds, strict=True):
-        written["values"] = _spelt(feed.values)
+    repro = finding.reproduction
+    for key, feeds in (("feeds", repro.feeds), ("expected", repro.expected)):
+        for written, feed in zip(plain["reproduction"][key], feeds, strict=True):
+            written["values"] = _spelt(feed.values)
 
 
 def _spelt(value: Any) -> Any:

@@ -32,7 +32,7 @@ _PLAIN = "repro/plain.py.j2"
 _FLOAT_OUTPUTS = re.compile(r"=> \((?:(?:float|double|float16)(?:\[[^\]]*\])? [^\s,()]+(?:, )?)+\)")
 # A message can be very long; what is said at its end tells more than the function that said it.
 MOST_PIECES, PIECE_LENGTH = 2, 100
-_LEVELS = {
+LEVELS = {
     "none": "ORT_DISABLE_ALL",
     "basic": "ORT_ENABLE_BASIC",
     "extended": "ORT_ENABLE_EXTENDED",
@@ -84,7 +84,7 @@ class ReproScript(Reporter):
 
 def _can_write(repro: Reproduction) -> bool:
     probes = repro.probes
-    known = all(p.backend in _BACKENDS and p.options.get("opt_level", "all") in _LEVELS for p in probes)
+    known = all(p.backend in _BACKENDS and p.options.get("opt_level", "all") in LEVELS for p in probes)
     return repro.form in _TEMPLATES and known and (bool(probes) or repro.form == "command")
 
 
@@ -140,7 +140,7 @@ def _tail(piece: str) -> str:
 
 
 def _run(probe: Probe, repro: Reproduction) -> Run:
-    level = _LEVELS[probe.options.get("opt_level", "all")]
+    level = LEVELS[probe.options.get("opt_level", "all")]
     provider = probe.options.get("provider", "CPUExecutionProvider")
     if not provider.endswith("ExecutionProvider"):
         provider += "ExecutionProvider"

@@ -1,6 +1,6 @@
 """The finding as it may leave the machine: no path, no name of a person or host, no name of the source model that
-the reduced one does not hold. Everything that is written for others goes through here; finding.json and the HTML
-page are the user's own and do not."""
+the reduced one does not hold. Everything that is written for others goes through here; the HTML page, the user's own,
+keeps the names of the source, and finding.json keeps all."""
 
 from __future__ import annotations
 
@@ -20,21 +20,38 @@ _WORDS = re.compile(r"[\w./:-]+")
 
 def shareable(finding: Finding) -> Finding:
     """The same finding with every text cleaned. Structure, numbers and the reduced model stay as they are."""
-    clean = cleaner(finding)
-    failure, repro = finding.failure, finding.reproduction
     vocabulary = Vocabulary(private_names(finding), frozenset(finding.reduced.op_types if finding.reduced else ()))
+    cleaned = _cleaned(finding, cleaner(finding))
+    return replace(
+        cleaned,
+        source=replace(finding.source, path=f"model{_suffix(finding.source.path)}"),
+        # Messages about the whole source model name what is around the failure: only their templates are shown.
+        ladder=tuple(replace(r, message=normalise(r.message or "", vocabulary) or None) for r in cleaned.ladder),
+        suspects=tuple(replace(suspect, node=None) for suspect in cleaned.suspects),
+        neighbourhood=(),
+    )
+
+
+def scrubbed(finding: Finding) -> Finding:
+    """The finding for the user's own page: no paths, people or hosts, but the names of the source stay."""
+    cleaned = _cleaned(finding, scrub)
+    return replace(cleaned, source=replace(finding.source, path=scrub(PureWindowsPath(finding.source.path).name)))
+
+
+def _cleaned(finding: Finding, clean: Callable[[str], str]) -> Finding:
+    failure, repro = finding.failure, finding.reproduction
     return replace(
         finding,
-        source=replace(finding.source, path=f"model{_suffix(finding.source.path)}"),
         failure=replace(failure, message=clean(failure.message)) if failure else None,
-        # Messages about the whole source model name what is around the failure: only their templates are shown.
-        ladder=tuple(replace(r, message=normalise(r.message or "", vocabulary) or None) for r in finding.ladder),
-        suspects=tuple(replace(s, node=None, evidence=clean(s.evidence)) for s in finding.suspects),
+        ladder=tuple(replace(rung, message=clean(rung.message or "") or None) for rung in finding.ladder),
+        suspects=_each(finding.suspects, clean, "evidence"),
         neighbours=_each(finding.neighbours, clean, "change", "detail"),
-        optimizers=_each(finding.optimizers, clean, "before", "after"),
         versions=_each(finding.versions, clean, "detail"),
         shapes=_each(finding.shapes, clean, "tensor", "node", "declared", "inferred", "actual"),
-        neighbourhood=(),
+        optimizers=tuple(
+            replace(o, before=clean(o.before) if o.before else None, after=clean(o.after) if o.after else None)
+            for o in finding.optimizers
+        ),
         contrast=replace(finding.contrast, edit=clean(finding.contrast.edit)) if finding.contrast else None,
         reproduction=replace(
             repro,
@@ -44,7 +61,7 @@ def shareable(finding: Finding) -> Finding:
         )
         if repro
         else None,
-    )  # fmt: skip
+    )
 
 
 def cleaner(finding: Finding) -> Callable[[str], str]:
