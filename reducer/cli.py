@@ -3,6 +3,7 @@ onnx-reduce, 130 interrupted with the best saved."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
@@ -90,6 +91,10 @@ def reduce_model(
         )
     elif not settings.quiet:
         _show(finding, folder, verbose=settings.verbose)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from reporters.github_actions import announce
+
+        announce(finding, sys.stderr if settings.json else sys.stdout)
     return code
 
 

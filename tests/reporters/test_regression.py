@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -21,8 +22,8 @@ from tests.reporters.builders import FINE, HEAD, LOAD, ORT, PLAIN, REFERENCE, fi
 
 FLOAT = HEAD + "g (float[2] x) => (float[2] y) { y = Neg(x) }"
 RUN = replace(LOAD, stage="run", feeds=(vector([1.0, 2.0], "float64"),))
-VALUE = Reproduction("mismatch", "compare", (ORT, PLAIN), mismatch="value", model_text=FLOAT, feeds=(vector([1.0, 2.0]),),
-                     expected=(Feed("y", "float32", (2,), [-1.0, -3.0]),))  # fmt: skip
+VALUE = Reproduction("mismatch", "compare", (ORT, PLAIN), mismatch="value", model_text=FLOAT,
+                     feeds=(vector([1.0, 2.0]),), expected=(Feed("y", "float32", (2,), [-1.0, -3.0]),))  # fmt: skip
 
 
 def written(finding: Finding) -> str | None:
@@ -66,6 +67,22 @@ def test_it_fails_with_the_bug_and_passes_without(
 ) -> None:
     for repro, code in ((there, 1), (gone, 0)):
         assert outcome(written(finding_of(repro, tracker=tracker)), tmp_path) == code
+
+
+def test_they_are_formatted(tmp_path: Path) -> None:
+    ruff = shutil.which("ruff", path=str(Path(sys.executable).parent)) or shutil.which("ruff")
+    if ruff is None:
+        pytest.skip("needs ruff")
+    hang = replace(RUN, form="hang", probes=(PLAIN,))
+    for number, repro in enumerate((LOAD, RUN, VALUE, hang, replace(VALUE, probes=(REFERENCE, ORT), expected=()))):
+        for tracker in ("onnx", "onnxruntime"):
+            text = written(finding_of(repro, tracker=tracker))
+            assert text is not None
+            (tmp_path / f"test_{tracker}_{number}.py").write_text(text)
+    for arguments in (["format", "--diff"], ["check", "--select", "E9,F"]):
+        command = [ruff, *arguments, "--isolated", "--line-length", "120", str(tmp_path)]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 def test_a_death_fails_and_a_refusal_is_fine(tmp_path: Path) -> None:
