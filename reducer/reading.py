@@ -128,8 +128,10 @@ def _filled(feed: Feed, where: str) -> Feed:
     def restored(value: Any, depth: int) -> Any:
         if isinstance(value, list) and depth < 64:
             return [restored(item, depth + 1) for item in value]
-        if floats and (value is None or value in INFINITIES):
-            return math.nan if value is None else INFINITIES[value]
+        if floats and value is None:
+            return math.nan
+        if floats and isinstance(value, str) and value in INFINITIES:
+            return INFINITIES[value]
         if not isinstance(value, str | int | float):
             raise _misfit(f"{where}.values", "lists of numbers or texts", value)
         return value

@@ -90,7 +90,7 @@ def searches(draft: Draft) -> tuple[str, ...]:
     queries = []
     if repro is not None and repro.fragments:
         words = max(repro.fragments, key=len).split()[:SEARCH_WORDS]
-        queries.append('is:issue "' + " ".join(words).replace('"', "") + '"')
+        queries.append(" ".join(['is:issue "' + " ".join(words).replace('"', "") + '"', *ops[:1]]))
     queries.append(" ".join(["is:issue", *ops[:3], facts.failure.signature.kind]))
     base = f"https://github.com/{draft.tracker.repository}/issues"
     return tuple(f"{base}?{urlencode({'q': query}, quote_via=quote)}" for query in queries)

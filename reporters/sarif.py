@@ -68,6 +68,7 @@ def _result(facts: Facts, rule: str) -> dict[str, Any]:
         "locations": [location],
         "partialFingerprints": {"onnxReduceSignature/v1": failure.signature.id},
         "properties": {
+            "kind": failure.signature.kind,
             "nodes": finding.source.nodes,
             "reducedNodes": facts.reduced.nodes,
             "reproduced": facts.reduced.reproduced,

@@ -84,6 +84,10 @@ def private_names(finding: Finding) -> frozenset[str]:
         known |= {node.name, *node.inputs, *node.outputs}
     public = {node.op_type for node in finding.neighbourhood} | {s.name for s in finding.suspects}
     repro, reduced = finding.reproduction, finding.reduced
+    for feed in (*repro.feeds, *repro.expected) if repro else ():
+        public.add(feed.name)
+    for node in reduced.graph if reduced else ():
+        public |= {node.name, *node.inputs, *node.outputs}
     texts = [repro.model_text, repro.model_code] if repro else []
     for text in [*texts, reduced.text if reduced else None]:
         public |= set(_WORDS.findall(text or ""))

@@ -33,7 +33,7 @@ class OpenVino(Tracker):
         field("Issue description", "bug_description", required=True),
         field("Step-by-step reproduction", "step_by_step"),
         field("Relevant log output", "logs"),
-        field("Issue submission checklist", required=True),
+        field("Issue submission checklist", "terms", required=True, multiple=True),
     )
 
     def labels(self, facts: Facts) -> tuple[str, ...]:

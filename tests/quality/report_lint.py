@@ -28,7 +28,8 @@ _LINK = re.compile(r"https?://[^\s<>\"')\]]+")
 MISLEADING = {
     "ep:CUDA": r"\bcuda\b", "ep:TensorRT": r"\b(?:tensor\s*rt|trt)\b", "ep:DML": r"\b(?:direct\s*ml|dml)\b",
     "ep:OpenVINO": r"\bopen\s*vino\b", "ep:tvm": r"\btvm\b", "ep:QNN": r"\bqnn\b", "ep:CoreML": r"\bcore-?ml\b",
-    "platform:web": r"\b(?:webgl|web-?gpu|wasm|npm)\b", "platform:mobile": r"\b(?:nnapi|mobile|android|ios|xamarin|maui)\b",
+    "platform:web": r"\b(?:webgl|web-?gpu|wasm|npm)\b",
+    "platform:mobile": r"\b(?:nnapi|mobile|android|ios|xamarin|maui)\b",
     "platform:jetson": r"\b(?:jetson|jetpack)\b", "model:transformer": r"\bhugging-?\s*face\b",
 }  # fmt: skip
 
@@ -178,7 +179,8 @@ def _private(text: str, name: str) -> list[str]:
 
 
 def _names(finding: Finding, text: str) -> list[str]:
-    return [f"the name {n} of the source leaves" for n in private_names(finding) if re.search(rf"(?<![\w/.]){re.escape(n)}(?![\w/])", text)]  # fmt: skip  # noqa: E501
+    private = (name for name in private_names(finding) if re.search(rf"(?<![\w/.]){re.escape(name)}(?![\w/])", text))
+    return [f"the name {name} of the source leaves" for name in private]
 
 
 def main(folders: list[str]) -> int:
