@@ -5,17 +5,19 @@ With cli.py the only part of `reducer` that imports reporters (step 11 of the da
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from reducer.discovery import discover
 from reducer.finding import Artifact, Finding
+from reducer.worker.kit import plain_environment
 from reducer.workspace import Workspace
 from reporters.base import Document, Reporter
 from reporters.repro import ReproScript
@@ -26,16 +28,26 @@ SCRIPT = "repro_script"
 FAILS = 1
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where scripts are run: in empty folders under `scratch`, by the interpreter `python`."""
+
+    scratch: Path
+    python: str = sys.executable
+
+
 def _as_it_is(finding: Finding) -> Finding:
     return finding
 
 
-def deliver(finding: Finding, workspace: Workspace, complete: Callable[[Finding], Finding] = _as_it_is) -> Finding:
+def deliver(
+    finding: Finding, workspace: Workspace, place: Place, complete: Callable[[Finding], Finding] = _as_it_is
+) -> Finding:
     """Write every artifact into the staging folder and commit it; the finding then names what was written.
 
     `complete` adds what was still being found out while the scripts ran.
     """
-    finding = complete(_with_script(finding, workspace))
+    finding = complete(_with_script(finding, workspace, place))
     rendered = [document for document in render_all(finding) if document.kind != SCRIPT]
     named = {artifact.path for artifact in finding.artifacts}
     extra = tuple(Artifact(d.kind, d.path) for d in rendered if d.path not in named)
@@ -57,7 +69,7 @@ def _reporters() -> list[Reporter]:
     return [kind() for kind in discover("reporters", Reporter, "onnx_reduce.reporters")]  # type: ignore[type-abstract]
 
 
-def _with_script(finding: Finding, workspace: Workspace) -> Finding:
+def _with_script(finding: Finding, workspace: Workspace, place: Place) -> Finding:
     """Write the repro script in the first form that reproduces: model inside, else the file beside it."""
     repro = finding.reproduction
     if repro is None:
@@ -71,7 +83,7 @@ def _with_script(finding: Finding, workspace: Workspace) -> Finding:
             return finding
         path = workspace.write(document.path, document.text)
         # Rendering all reports once loads and compiles their templates while the scripts run.
-        shown = _showing(path, form.timeout_seconds, partial(render_all, candidate))
+        shown = _showing(path, form.timeout_seconds, place, partial(render_all, candidate))
         if best is None or shown > best[0]:
             best = (shown, candidate, document)
         if shown == TIMES:
@@ -88,15 +100,16 @@ def _with_script(finding: Finding, workspace: Workspace) -> Finding:
     return replace(chosen, artifacts=(*chosen.artifacts, script))
 
 
-def _showing(script: Path, seconds: float, meanwhile: Callable[[], object]) -> int:
+def _showing(script: Path, seconds: float, place: Place, meanwhile: Callable[[], object]) -> int:
     """In how many fresh interpreters, started in an empty folder, the script says that the bug is there."""
 
     def once(_: int) -> bool:
-        with tempfile.TemporaryDirectory(prefix="onnx-reduce-repro-") as empty:
+        with tempfile.TemporaryDirectory(prefix="repro-", dir=place.scratch) as empty:
             try:
                 ended = subprocess.run(
-                    [sys.executable, str(script.resolve())],
+                    [place.python, str(script.resolve())],
                     cwd=empty,
+                    env={**plain_environment(os.environ, place.python), "TMPDIR": empty},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

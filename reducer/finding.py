@@ -289,16 +289,12 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict in the order of the schema."""
         plain = dataclasses.asdict(self)
-        version = plain.pop("tool_version")
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "tool": {"name": "onnx-reduce", "version": version},
-            **plain,
-        }
+        tool = {"name": "onnx-reduce", "version": plain.pop("tool_version")}
+        return {"schema_version": SCHEMA_VERSION, "tool": tool, **plain}
 
-    @classmethod
-    def from_json(cls, plain: Any) -> Finding:
-        """The inverse of `to_json`, for what `json.loads` gave. Raises UsageError for anything else."""
-        from reducer.reading import finding_from
+    @staticmethod
+    def from_json(plain: Any) -> Finding:
+        """The inverse of `to_json`; UsageError says what does not fit."""
+        from reducer import reading
 
-        return finding_from(plain)
+        return reading.finding_from(plain)

@@ -44,7 +44,9 @@ def print_summary(finding: Finding, console: Console, folder: Path) -> None:
     _row(console, "files", f"{folder}/: {files}")
     script = next((a.path for a in finding.artifacts if a.kind == "repro_script"), None)
     if script is not None:
-        _row(console, "next", f"python {shlex.quote(str(folder / script))}", "bold cyan")
+        needs = " ".join(map(shlex.quote, finding.environment.get("requirements", ())))
+        first = f"pip install {needs} && " if needs else ""
+        _row(console, "next", f"{first}python {shlex.quote(str(folder / script))}", "bold cyan")
 
 
 def print_passes(finding: Finding, console: Console) -> None:
@@ -94,10 +96,22 @@ def _plain(text: str) -> str:
     return "".join(c for c in _ESCAPES.sub("", text) if c.isprintable() or c == "\t")
 
 
+def _nothing(finding: Finding) -> str:
+    """What to say of a run without a failure to reduce; another rung than the one asked for may have failed."""
+    failed = [rung for rung in finding.ladder if rung.outcome not in ("passed", "skipped")]
+    if not failed:
+        return "nothing to reduce: the model does not fail"
+    where = ", ".join(dict.fromkeys(rung.stage for rung in failed))
+    return f"nothing to reduce at the stage asked for; what fails: {where} (drop --stage, or aim there)"
+
+
 def print_ladder(finding: Finding, console: Console) -> None:
     """The table of rungs; when nothing failed, that is said first."""
-    if finding.failure is None:
-        console.print(Text("nothing to reduce: the model does not fail", style="bold"))
+    if finding.flaky is not None:
+        seen = f"nothing to reduce: the failure was seen once, then in {finding.flaky} fresh processes"
+        console.print(Text(f"{seen}; --repeat N looks for it again", style="bold"))
+    elif finding.failure is None:
+        console.print(Text(_nothing(finding), style="bold"))
     if not finding.ladder:
         if finding.failure is None:
             console.print(Text("the check command accepts the original model"))

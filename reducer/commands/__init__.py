@@ -1,1 +1,1 @@
-"""Sub-commands: one file each, named once in cli.py and imported only when they are called."""
+"""Sub-commands of onnx-reduce: one file each, registered in cli.py in one line each and imported when called."""

@@ -13,7 +13,8 @@ from typing import ClassVar, Self
 from reducer.engine.events import Listener
 from reducer.finding import Finding
 from reducer.settings import Settings
-from reducer.worker.host import Host, HostOptions, memory_cap
+from reducer.worker.host import Host, HostOptions
+from reducer.worker.machine import memory_cap
 from reducer.workspace import Workspace
 
 
@@ -44,8 +45,9 @@ class Session(ABC):
         """Remove the staging folder of a run that did not end, unless it holds progress: then say where."""
         if self.workspace is None or not self.workspace.folder.exists():
             return None
-        if self.workspace.improved:
-            return self.workspace.folder
+        if self.workspace.improved or self.workspace.resumed:
+            self.workspace.release()
+            return self.workspace.folder if self.workspace.improved else None
         self.workspace.discard()
         return None
 

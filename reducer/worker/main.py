@@ -27,9 +27,9 @@ class Context:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def stage(self, name: str) -> None:
-        """From here on a silent death is blamed on `name`."""
-        send(self._connection, {"stage": name})
+    def stage(self, name: str, seconds: float | None = None) -> None:
+        """From here on a silent death is blamed on `name`, and a clock of its own runs (the call's, or `seconds`)."""
+        send(self._connection, {"stage": name, "seconds": seconds})
 
 
 def main(argv: list[str]) -> int:
@@ -114,9 +114,11 @@ def _forked(address: str, key: bytes, settings: dict[str, Any]) -> int:
 
 def _reap(pid: int) -> int | None:
     try:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        status = os.waitpid(pid, 0)[1]
     except ChildProcessError:
         return None
+    # os.waitstatus_to_exitcode is missing in Python 3.8.
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
 def _preload(modules: list[str]) -> None:

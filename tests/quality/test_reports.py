@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reducer.delivery import deliver
+from reducer.delivery import Place, deliver
 from reducer.progress import Progress
 from reducer.reading import read_finding
 from reducer.sessions.onnx import OnnxSession
@@ -29,7 +29,7 @@ def test_the_reports_of_a_sample_are_clean(name: str, tmp_path: Path) -> None:
     with OnnxSession(settings, str(folder / "model.onnx"), quiet, quiet.say) as session:
         finding = session.run()
         assert session.workspace is not None
-        finding = deliver(finding, session.workspace, session.completed)
+        finding = deliver(finding, session.workspace, Place(session.host.folder), session.completed)
     assert lint(out).complaints == ()
     assert read_finding(out).search.curve == finding.search.curve
     # The curve starts at the source and ends at the result; the picture shows what was kept.
