@@ -58,6 +58,7 @@ class Settings:
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"], group=SEARCH, help="Candidates judged side by side; the result is the same.")] = 1  # fmt: skip
 
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT, help="Folder to write. Default: MODEL.reduced")] = None  # fmt: skip
+    tracker: Annotated[str | None, Parameter(group=OUTPUT, help="Draft the issue for this tracker (onnx, pytorch, owner/name, ...). Default: by what fails.")] = None  # fmt: skip
     resume: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Go on where the same command was cut off; nothing that was judged then is run again.")] = False  # fmt: skip
     force: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Replace the output folder when it exists.")] = False  # fmt: skip
     json: Annotated[bool, Parameter(name="--json", group=OUTPUT, negative=(), show_default=False, help="Progress and result on stdout, one JSON object a line.")] = False  # fmt: skip
