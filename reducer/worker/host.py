@@ -36,7 +36,8 @@ from reducer.worker.protocol import (
     send,
 )
 
-START_SECONDS = 60.0
+# The zygote of a framework imports for 10 s of CPU before its first fork.
+START_SECONDS = 180.0
 # Of the machine's memory; a worker that wants more has found a bug of its own.
 MEMORY_SHARE = 0.75
 STDERR_TAIL = 4000
