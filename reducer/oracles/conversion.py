@@ -39,7 +39,7 @@ Report = Mapping[str, Any]
 
 def plain_message(text: str, vocabulary: Vocabulary) -> str:
     """The message with everything masked that tf2onnx, TensorFlow or Keras number or name."""
-    return normalise(_COUNTED.sub(r"\1_N", _MADE_NAME.sub("'<name>/0'", text)), vocabulary)
+    return _COUNTED.sub(r"\1_N", normalise(_MADE_NAME.sub("'<name>/0'", text), vocabulary))
 
 
 def signature_of(

@@ -112,7 +112,7 @@ class TensorFlowSession(Session):
         finally:
             problem.close()
         self._say("confirming the result in fresh processes")
-        return conclude(Converted(aim.source, aim.observed, oracle, problem, status, GRAPH), workspace, self._say)
+        return conclude(Converted(aim.source, aim.observed, oracle, problem, status, GRAPH), workspace)
 
     def _cheaper(self, problem: Problem[GraphProgram], aim: Aim) -> None:
         """Leave tf2onnx's optimizers out when the failure survives that, and know whether ONNX Runtime's cause it."""

@@ -280,6 +280,25 @@ def differing(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, .
     return {"differing": wrong, "error": ""}, ()
 
 
+def write_code(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
+    """{"order", "store"} -> {"forms": [{"code", "parameters", "saved": {name: wire}}]}: readable calls first, the
+    GraphDef as text after it; none when neither can be written."""
+    quiet()
+    from reducer.worker.tf_code import NoCode, code_of, graph_code
+
+    candidate = Candidate(arguments["order"])
+    forms = []
+    with contextlib.suppress(NoCode):
+        code, parameters, saved = code_of(candidate)
+        wires = {name: ref.to_wire() for name, ref in append_values(Path(arguments["store"]), saved).items()}
+        forms.append({"code": code, "parameters": parameters, "saved": wires, "text": False})
+    with contextlib.suppress(NoCode):
+        names = [name.partition(":")[0].rpartition("/")[2] for name in candidate.inputs]
+        parameters = [name if names.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(names)]
+        forms.append({"code": graph_code(candidate), "parameters": parameters, "saved": {}, "text": True})
+    return {"forms": forms}, ()
+
+
 def rewriters(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
     """Convert once and name what took part: {"rewriters": [...], "optimizers": [...]} in their order."""
     quiet()
@@ -309,4 +328,4 @@ def handlers(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ..
     return {"handlers": found}, ()
 
 
-__all__ = ["differing", "handlers", "judge", "load_graph", "observe", "ready", "record", "rewriters"]
+__all__ = ["differing", "handlers", "judge", "load_graph", "observe", "ready", "record", "rewriters", "write_code"]
