@@ -6,7 +6,7 @@ import platform
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reducer import __version__
@@ -22,13 +22,15 @@ from reducer.finding import (
     SearchFacts,
     SignatureFacts,
     Source,
+    Suspect,
 )
 from reducer.frontends.tensorflow import TensorFlowSource
-from reducer.localizers.conversion_axes import Explained, explain
-from reducer.oracles.conversion import UNSUPPORTED, ConversionOracle, Observed
+from reducer.localizers.conversion_axes import Explained, explain, explain_entry
+from reducer.oracles.conversion import UNSUPPORTED, ConversionOracle, Observed, cause_of
 from reducer.passes.graphdef_drop import DropNodes
+from reducer.passes.keras_drop import DropLayers
 from reducer.programs.graphdef import GraphProgram
-from reducer.reproducing_tf import Reproduced, reproduced
+from reducer.reproducing_tf import Reproduced, reproduced, reproduced_layers
 from reducer.worker.host import Host
 from reducer.worker.protocol import DIED, OUT_OF_MEMORY, RETURNED, TIMED_OUT, Call
 from reducer.workspace import EXPECTED, INPUTS, LOG, Workspace
@@ -101,6 +103,61 @@ def conclude(end: Converted, workspace: Workspace) -> Finding:
         optimizers=explained.optimizers,
         tracker=tracker_of(end.oracle, explained),
     )
+
+
+def conclude_layers(end: Converted, workspace: Workspace) -> Finding:
+    """The same for a Keras model that only an entry point cannot convert."""
+    search = search_facts(end, workspace)
+    best, oracle = end.problem.best, end.oracle
+    facts = environment(oracle.host)
+    confirmed = confirmations(oracle, best)
+    found = reproduced_layers(oracle, best)
+    path = workspace.write(end.path, found.graph or oracle.written(best))
+    explained = explain_entry(oracle, best, found.report)
+    return Finding(
+        tool_version=__version__,
+        status=end.status if confirmed == TIMES or end.status != "reduced" else "flaky",
+        source=replace(source_of(end.source, end.observed), nodes=len(best.table.layers)),
+        failure=failure_of(end, found),
+        reduced=Reduced(
+            path=end.path,
+            nodes=len(best.nodes()),
+            bytes=path.stat().st_size,
+            op_types=dict(Counter(ref.op_type for ref in best.nodes())),
+            one_minimal=end.status == "reduced" and _no_layer_goes(end),
+            reproduced=f"{confirmed}/{TIMES}",
+            text=found.code,
+        ),
+        search=search,
+        environment=facts,
+        ladder=rungs(end.observed, facts),
+        suspects=explained.suspects,
+        reproduction=found.reproduction,
+        artifacts=(Artifact("reduced_model", end.path), *_files(workspace, found), Artifact("trace", LOG)),
+        neighbours=explained.neighbours,
+        tracker="onnx/tensorflow-onnx",
+    )
+
+
+def _no_layer_goes(end: Converted) -> bool:
+    best = end.problem.best
+    if len(best.keep) == 1:
+        return True
+    return is_one_minimal(end.problem, (edit.apply(best) for edit in DropLayers().propose(best)))
+
+
+def entry_at_fault(source: TensorFlowSource, observed: Observed, oracle: ConversionOracle) -> Finding:
+    """The finding when the entry point fails on its own and nothing can be cut: what is known, and no artifacts."""
+    facts = environment(oracle.host)
+    target = oracle.target
+    report = observed.reply.get("report") or {}
+    text = f"the frozen graph does not show it: {target.detail}"
+    suspect = Suspect("converter", str(observed.reply.get("entry") or "entry point"), text, None, "tf2onnx")
+    message = cause_of(report)["message"] or target.detail
+    told = SignatureFacts(target.id, target.kind, target.detail)
+    failure = Failure(target.stage, "exception", told, message, target.backend)
+    nothing = nothing_found(source, observed, oracle.host)
+    return replace(nothing, failure=failure, suspects=(suspect,), environment=facts, tracker="onnx/tensorflow-onnx")
 
 
 def confirmations(oracle: ConversionOracle, program: Any) -> int:

@@ -11,8 +11,9 @@ import numpy as np
 from reducer import finding
 from reducer.errors import EditConflict
 from reducer.finding import Feed, Reproduction
-from reducer.oracles.conversion import UNSUPPORTED, ConversionOracle
+from reducer.oracles.conversion import UNSUPPORTED, ConversionOracle, cause_of
 from reducer.programs.graphdef import GraphProgram
+from reducer.programs.layers import LayersProgram
 from reducer.signature import literal_fragments
 from reducer.values import Value, ValueRef, is_narrow
 from reducer.worker.protocol import RETURNED, Call
@@ -38,12 +39,6 @@ class Reproduced:
     def message(self) -> str:
         """The raw message of what the reduced graph does: of the handler where one raised, else of the rung."""
         return cause_of(self.report)["message"]
-
-
-def cause_of(report: Mapping[str, Any]) -> Mapping[str, str]:
-    """{error, message}: the handler's exception where one was raised, else what the failing rung says."""
-    raised = report.get("log", {}).get("raised") or []
-    return raised[0] if raised else (report.get("failure") or {"error": "", "message": ""})
 
 
 def reproduced(oracle: ConversionOracle, program: GraphProgram) -> Reproduced:
@@ -95,6 +90,33 @@ def _with_script(
     return replace(found, feeds={**feeds, **saved}, code=form["code"], reproduction=repro)
 
 
+def reproduced_layers(oracle: ConversionOracle, program: LayersProgram) -> Reproduced:
+    """Everything that is shown of a reduced Keras model."""
+    try:
+        seen = oracle.see(program, replace(oracle.how, optimizers=None), oracle.limits.full)
+    except EditConflict:
+        return Reproduced()
+    if seen.died is not None:
+        return Reproduced()
+    report, code = seen.reply["report"], seen.reply["code"]
+    found = Reproduced(report, seen.blobs[0], seen.blobs[1], code=code)
+    if code is None or oracle.target.stage == "compare":
+        return found  # without the weights, which no script holds, the outputs say nothing
+    probe = probe_of(oracle)
+    repro = Reproduction(
+        form="tf2onnx",
+        stage=oracle.target.stage,
+        probes=(replace(probe, options={**probe.options, "entry": "from_keras"}),),
+        error_class=oracle.target.kind,
+        fragments=fragments_of(oracle, report),
+        timeout_seconds=oracle.limits.full,
+        model_code=code,
+        expected_text="the model converts",
+        actual_text=_actual(report),
+    )
+    return replace(found, reproduction=repro)
+
+
 def probe_of(oracle: ConversionOracle) -> finding.Probe:
     """The conversion as the script must repeat it."""
     how = oracle.how
@@ -114,7 +136,8 @@ def fragments_of(oracle: ConversionOracle, report: Mapping[str, Any]) -> tuple[s
     cause = cause_of(report)
     pieces = literal_fragments(target.detail.partition(": ")[2] or target.detail, cause["message"])
     raised = bool(report["log"]["raised"]) or target.stage == "convert"
-    return (target.kind, *pieces) if raised else pieces
+    frame = cause.get("frame", "").rpartition(":")[2]
+    return (target.kind, *([f"in {frame}"] if frame else []), *pieces) if raised else pieces
 
 
 def described(feeds: Mapping[str, Value]) -> tuple[Feed, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 from reducer.errors import ToolFault, UsageError
 from reducer.observation import HUNG
 from reducer.oracles.conversion import How, Observed, ladder_settings
+from reducer.programs.layers import LayersProgram
 from reducer.settings import Settings
 from reducer.sources.tensorflow import form_of
 from reducer.testcase import Tolerance
@@ -21,6 +22,7 @@ from reducer.worker.protocol import Call
 
 READY, OBSERVE, RECORD = (f"reducer.worker.tf_tasks:{name}" for name in ("ready", "observe", "record"))
 # Opening, running and converting a big Keras model takes a minute on a busy machine.
+LAYERS = "reducer.worker.tf_layer_tasks:layers"
 OBSERVE_SECONDS, READY_SECONDS = 600.0, 240.0
 INSTALL = 'pip install "onnx-reduce[tensorflow]"'
 
@@ -106,10 +108,25 @@ def observe(host: Host, source: TensorFlowSource, settings: Settings) -> Observe
         if answer.stage in ("", "open", "reference"):
             what = "does not end" if answer.outcome == HUNG else f"ends its process ({answer.signal or answer.outcome})"
             raise UsageError(f"TensorFlow itself {what} on this model", "there is nothing to compare with")
-        return Observed(died=answer)
+        # The graph that kills the process: once more, stopping where it is frozen.
+        again = host.call(Call(OBSERVE, {**arguments, "freeze_only": True}, (), settings.timeout or OBSERVE_SECONDS))
+        frozen = {k: v for k, v in again.value.items() if k != "report"} if again.outcome == protocol.RETURNED else {}
+        return Observed(frozen, answer)
     if "refused" in answer.value:
         raise UsageError(*answer.value["refused"])
     return Observed(answer.value)
+
+
+def layer_program(host: Host, source: TensorFlowSource, observed: Observed) -> LayersProgram | None:
+    """The layers of a Keras model; None when the source has none."""
+    if observed.reply.get("entry") != "from_keras":
+        return None
+    opened = {"path": str(source.path.resolve()), "form": source.form, "folder": str(host.folder)}
+    answer = host.call(Call(LAYERS, opened, (), OBSERVE_SECONDS))
+    if answer.outcome != protocol.RETURNED or not answer.value["layers"]:
+        return None
+    feeds = [given["value"] for given in observed.reply["inputs"]]
+    return LayersProgram.whole(answer.value["layers"], {**opened, "feeds": feeds})
 
 
 def _dims(given: tuple[str, ...]) -> dict[str, int]:

@@ -12,8 +12,9 @@ from typing import Any
 
 from reducer.errors import EditConflict, ToolFault
 from reducer.finding import Neighbour, OptimizerFacts, Suspect
-from reducer.oracles.conversion import UNSUPPORTED, ConversionOracle, How
+from reducer.oracles.conversion import UNSUPPORTED, ConversionOracle, How, cause_of
 from reducer.programs.graphdef import GraphProgram
+from reducer.programs.layers import LayersProgram
 from reducer.worker.protocol import RETURNED, Call
 
 HANDLERS = "reducer.worker.tf_tasks:handlers"
@@ -87,6 +88,26 @@ def explain(
     handlers = handlers_of(oracle, program)
     suspects = _suspects(oracle, program, (report, facts), (levels, optimizers, rewriters, handlers))
     return Explained(tuple(suspects), tuple(neighbours), tuple(tools))
+
+
+def explain_entry(oracle: ConversionOracle, program: LayersProgram, report: Mapping[str, Any]) -> Explained:
+    """The entry point is at fault: does the same model convert through another one?"""
+    try:
+        seen = oracle.see(program, replace(oracle.how, optimizers=None), oracle.limits.full, entry="from_function")
+        signature = oracle.signature(seen)
+    except (EditConflict, ToolFault) as error:
+        outcome, detail = UNKNOWN, str(error)[:200]
+    else:
+        outcome = PASSES if signature is None else DIFFERS
+        detail = signature.detail if signature is not None else ""
+        if signature is not None and (signature.kind, signature.detail) == (oracle.target.kind, oracle.target.detail):
+            outcome = FAILS
+    cause = cause_of(report)
+    place = cause.get("frame") or "tf2onnx.convert.from_keras"
+    also = {PASSES: "; the same model converts through from_function", FAILS: "; from_function fails, too"}.get(outcome, "")
+    text = f"{place} raises {cause['error']} ({cause['message'][:120]}) before any operator is converted{also}"
+    other = Neighbour("entry", "from_keras -> from_function", outcome, detail)
+    return Explained((Suspect("converter", "tf2onnx.convert.from_keras", text, None, TF2ONNX),), (other,))
 
 
 def _at_opset(axes: Axes, how: How, opset: int) -> Neighbour:

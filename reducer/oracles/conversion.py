@@ -26,6 +26,7 @@ from reducer.worker.host import Host
 from reducer.worker.protocol import Answer, Call
 
 JUDGE = "reducer.worker.tf_tasks:judge"
+JUDGE_LAYERS = "reducer.worker.tf_layer_tasks:judge"
 CURED = "passes without optimizations"
 UNSUPPORTED = "unsupported operator"
 # tf2onnx makes names of the node it works on and a counter.
@@ -63,6 +64,12 @@ def signature_of(
         return _of_exception(stage, failure, vocabulary)
     detail = plain_message(failure["message"], vocabulary)
     return FailureSignature(stage, failure["backend"], failure["error"], detail)
+
+
+def cause_of(report: Mapping[str, Any]) -> Mapping[str, str]:
+    """{error, message}: the handler's exception where one was raised, else what the failing rung says."""
+    raised = report.get("log", {}).get("raised") or []
+    return raised[0] if raised else (report.get("failure") or {"error": "", "message": ""})
 
 
 def _same(a: FailureSignature, b: FailureSignature) -> bool:
@@ -145,12 +152,12 @@ class ConversionOracle:
         self.host, self.target, self.vocabulary, self.how = host, target, vocabulary, how
         self.limits, self.tolerance = limits, tolerance
         self.least = 1.0
-        self.task = JUDGE
+        self.task, self.public = JUDGE, False
         self._written: dict[str, bytes] = {}
 
     def judge(self, program: Any) -> Judgement:
         """The verdict on a candidate, in a warm worker."""
-        return self._judge(program, self.how, self.limits.candidate)
+        return self._judge(program, self.how, self.limits.candidate, public=self.public)
 
     def confirm(self, program: Any) -> Judgement:
         """The verdict through the public entry point with its defaults, in a process that never converted anything."""
@@ -172,7 +179,8 @@ class ConversionOracle:
             return Seen({}, (), answer)
         if "invalid" in answer.value:
             raise EditConflict(answer.value["invalid"])
-        self.limits.saw(answer.seconds)
+        if not fresh:  # a fresh process imports parts of TensorFlow first
+            self.limits.saw(answer.seconds)
         return Seen(answer.value, answer.blobs)
 
     def signature(self, seen: Seen) -> FailureSignature | None:
@@ -210,7 +218,10 @@ class ConversionOracle:
 
     def _cured(self, program: Any, way: tuple[How, float, bool, bool]) -> bool:
         how, seconds, fresh, public = way
-        seen = self.see(program, replace(how, level="none"), seconds, fresh=fresh, public=public)
+        try:
+            seen = self.see(program, replace(how, level="none"), seconds, fresh=fresh, public=public)
+        except (EditConflict, ToolFault):
+            return False
         return self.signature(seen) is None
 
 

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from reducer import registry
-from reducer.converted import Converted, conclude, nothing_found
+from reducer.converted import Converted, conclude, conclude_layers, entry_at_fault, nothing_found
 from reducer.engine.problem import Budget, OutOfBudget, Problem
 from reducer.engine.reducer import Reducer, Seed
 from reducer.engine.verdict import Verdict
 from reducer.finding import Finding
-from reducer.frontends.tensorflow import TensorFlowSource, check_source, observe, record, wait_for_tensorflow
+from reducer.frontends.tensorflow import (
+    TensorFlowSource,
+    check_source,
+    layer_program,
+    observe,
+    record,
+    wait_for_tensorflow,
+)
 from reducer.localizers.conversion import differing_seeds, seeds
-from reducer.oracles.conversion import CURED, GROSS, STILL_GROSS, ConversionOracle, Observed, signature_of
+from reducer.oracles.conversion import (
+    CURED,
+    GROSS,
+    JUDGE_LAYERS,
+    STILL_GROSS,
+    ConversionOracle,
+    Observed,
+    died_signature,
+    signature_of,
+)
 from reducer.oracles.limits import Limits
 from reducer.passes.base import Stage
 from reducer.programs.graphdef import GraphProgram
@@ -25,8 +41,8 @@ from reducer.sessions.base import Session
 from reducer.signature import FailureSignature, Vocabulary
 from reducer.workspace import Workspace
 
-GRAPH = "reduced.pb"
-# A candidate's conversion may take a while on a busy machine; a hang is another matter.
+GRAPH, LAYERS = "reduced.pb", "reduced.keras.json"
+# A conversion may take a while on a busy machine; a hang is another matter.
 CANDIDATE_SECONDS = 120.0
 
 
@@ -38,6 +54,16 @@ class Aim:
     observed: Observed
     target: FailureSignature
     oracle: ConversionOracle
+
+    @property
+    def report(self) -> Mapping[str, Any]:
+        """What the ladder said of the source; empty when its process died."""
+        found: Mapping[str, Any] = self.observed.reply.get("report") or {}
+        return found
+
+    def finding_of(self, problem: Problem[Any], status: str, path: str) -> Converted:
+        """What the end of the run has to work with."""
+        return Converted(self.source, self.observed, self.oracle, problem, status, path)
 
 
 class TensorFlowSession(Session):
@@ -55,69 +81,95 @@ class TensorFlowSession(Session):
         self._say("running the model in TensorFlow and converting it")
         observed = observe(self.host, source, settings)
         report = observed.reply.get("report")
-        if report is not None and report["failure"] is None and report["difference"] is None:
+        if observed.died is None and report and report["failure"] is None and report["difference"] is None:
             return nothing_found(source, observed, self.host)
         graph = self._graph(observed)
         aim = self._aim(source, observed, graph)
-        if graph is not None and aim is not None:
-            return self._reduce(aim, GraphProgram.whole(graph))
-        raise NotImplementedError
+        if graph is not None:
+            whole = GraphProgram.whole(graph)
+            if whole.keep and aim.oracle.judge(whole).verdict is Verdict.INTERESTING:
+                return self._reduce_graph(aim, whole)
+            self._say("the frozen graph does not fail in this way: the entry point is at fault")
+        return self._reduce_layers(aim)
 
+    # --- the failure -----------------------------------------------------------------------------------------
     def _graph(self, observed: Observed) -> GraphSource | None:
         """The frozen graph with recorded values, when the entry point came that far."""
         graph = observed.reply.get("graph")
-        if graph is None:
-            return None
+        if graph is None or len(graph["inputs"]) != len(observed.reply["inputs"]):
+            return None  # captured values became inputs, or there is no graph: nothing that a cut graph would show
         self._say("recording the value of every tensor")
         feeds = [given["value"] for given in observed.reply["inputs"]]
         return GraphSource.from_table(graph["path"], record(self.host, graph, feeds), graph["outputs"])
 
-    def _aim(self, source: TensorFlowSource, observed: Observed, graph: GraphSource | None) -> Aim | None:
+    def _aim(self, source: TensorFlowSource, observed: Observed, graph: GraphSource | None) -> Aim:
         how = replace(source.how, raises=bool(observed.reply.get("raises")))
         names = frozenset(i["name"] for i in observed.reply.get("inputs", ()))
-        vocabulary = Vocabulary(names | (graph.names() if graph else frozenset()), graph.op_types() if graph else frozenset())
-        report = observed.reply["report"]
-        target = signature_of(report, vocabulary)
-        assert target is not None
+        types = graph.op_types() if graph else frozenset()
+        vocabulary = Vocabulary(names | (graph.names() if graph else frozenset()), types)
+        report = observed.reply.get("report")
         limits = Limits(self.settings.timeout, _first=CANDIDATE_SECONDS)
-        limits.saw(observed.reply["seconds"])
+        if observed.died is not None:
+            target: FailureSignature | None = died_signature(observed.died)
+            limits.hang = target is not None and target.kind == "hang"
+        else:
+            limits.saw(observed.reply["seconds"])
+            target = signature_of(report or {}, vocabulary)
+        assert target is not None
         oracle = ConversionOracle(self.host, target, vocabulary, how, limits, source.tolerance)
-        if report["difference"]:
+        if report and report["difference"]:
             oracle.least = STILL_GROSS if report["difference"]["excess"] > GROSS else 1.0
         return Aim(source, observed, target, oracle)
 
     # --- the reduction ---------------------------------------------------------------------------------------
-    def _reduce(self, aim: Aim, program: GraphProgram) -> Finding:
-        settings, workspace, oracle = self.settings, self.workspace, aim.oracle
+    def _problem(self, program: Any, oracle: ConversionOracle, path: str) -> Problem[Any]:
+        settings, workspace = self.settings, self.workspace
         assert workspace is not None
         budget = Budget(settings.budget_calls, settings.budget_seconds, max(1, settings.jobs))
-        listener = Recorder(workspace, self._tell, self._say, GRAPH, oracle.written, lambda _: True)
-        problem: Problem[GraphProgram] = Problem(program, oracle, budget, listener)
-        status = "reduced"
+        listener = Recorder(workspace, self._tell, self._say, path, oracle.written, lambda _: True)
+        return Problem(program, oracle, budget, listener)
+
+    def _searched(self, problem: Problem[Any], search: Callable[[], None]) -> str:
+        """Run the search to its end; how it ended."""
         try:
-            problem.enter("the frozen graph")
-            first = problem.judge(program)
-            if first.verdict is not Verdict.INTERESTING:
-                raise NotImplementedError(first.reason)
-            self._cheaper(problem, aim)
-            passes = registry.passes(self.kind)
-            reducer = Reducer(problem, [p for p in passes if p.stage is Stage.CUT])
-            reducer.run(self._seeds(aim, program))
-            Reducer(problem, passes).finish()
+            search()
+            return "reduced"
         except OutOfBudget:
-            status = "budget_exhausted"
+            return "budget_exhausted"
         except KeyboardInterrupt:
-            status = "interrupted"
             self._say("interrupted: keeping the best so far")
+            return "interrupted"
         finally:
             problem.close()
-        self._say("confirming the result in fresh processes")
-        return conclude(Converted(aim.source, aim.observed, oracle, problem, status, GRAPH), workspace)
 
-    def _cheaper(self, problem: Problem[GraphProgram], aim: Aim) -> None:
-        """Leave tf2onnx's optimizers out when the failure survives that, and know whether ONNX Runtime's cause it."""
-        oracle, program = aim.oracle, problem.best
-        if aim.target.stage != "convert":
+    def _reduce_graph(self, aim: Aim, program: GraphProgram) -> Finding:
+        oracle, passes = aim.oracle, registry.passes(self.kind)
+        self._cheaper(aim, program)
+        problem = self._problem(program, oracle, GRAPH)
+
+        def search() -> None:
+            problem.enter("the frozen graph")
+            problem.judge(program)
+            reducer = Reducer(problem, [p for p in passes if p.stage is Stage.CUT])
+            reducer.run(self._seeds(aim, program))
+            if not oracle.public and oracle.confirm(problem.best).verdict is not Verdict.INTERESTING:
+                # What the conversion core shows must show through the public entry point, too: search there.
+                self._say("once more through the public entry point")
+                small = Seed(tuple(problem.best.units()))
+                oracle.public, problem.best = True, program
+                problem.forget()
+                reducer.run([small])
+            Reducer(problem, passes).finish()
+
+        status = self._searched(problem, search)
+        self._say("confirming the result in fresh processes")
+        assert self.workspace is not None
+        return conclude(aim.finding_of(problem, status, GRAPH), self.workspace)
+
+    def _cheaper(self, aim: Aim, program: GraphProgram) -> None:
+        """Know whether ONNX Runtime's optimizations cause it; leave tf2onnx's out when it survives that."""
+        oracle = aim.oracle
+        if aim.target.stage != "convert" and aim.observed.died is None:
             seen = oracle.see(program, replace(oracle.how, level="none"), oracle.limits.full)
             if oracle.signature(seen) is None:
                 oracle.target = replace(oracle.target, context=CURED)
@@ -126,7 +178,29 @@ class TensorFlowSession(Session):
             oracle.how = full
 
     def _seeds(self, aim: Aim, program: GraphProgram) -> list[Seed]:
-        report: Mapping[str, Any] = aim.observed.reply["report"]
-        if report["difference"] is not None:
+        if not aim.report:
+            return []
+        if aim.report["difference"] is not None:
             return differing_seeds(program, aim.oracle, aim.oracle.how)
-        return seeds(program, report, aim.target)
+        return seeds(program, aim.report, aim.target)
+
+    def _reduce_layers(self, aim: Aim) -> Finding:
+        """The failure is not in the graph: reduce the Keras layers, when there are any."""
+        program = layer_program(self.host, aim.source, aim.observed)
+        oracle = aim.oracle
+        oracle.task = JUDGE_LAYERS
+        if program is None or oracle.judge(program).verdict is not Verdict.INTERESTING:
+            self._say("it cannot be reduced: there are no Keras layers that show it")
+            return entry_at_fault(aim.source, aim.observed, oracle)
+        problem = self._problem(program, oracle, LAYERS)
+
+        def search() -> None:
+            problem.enter("the Keras layers")
+            problem.judge(program)
+            reducer = Reducer(problem, registry.passes("keras"))
+            reducer.run([Seed((unit,)) for unit in (program.units()[-1], program.units()[0])])
+
+        status = self._searched(problem, search)
+        self._say("confirming the result in fresh processes")
+        assert self.workspace is not None
+        return conclude_layers(aim.finding_of(problem, status, LAYERS), self.workspace)

@@ -77,10 +77,11 @@ def described(error: BaseException) -> dict[str, str]:
 
 
 def tf2onnx_frame(trace: TracebackType | None) -> str:
-    """file:function of the innermost frame that belongs to tf2onnx; empty when none does."""
+    """file:function of the innermost frame that belongs to tf2onnx; empty when none does. Comprehensions are frames
+    of their own in some versions of Python only: the function around them counts."""
     for frame in reversed(traceback.extract_tb(trace)):
         path = frame.filename.replace("\\", "/")
-        if "/tf2onnx/" in path:
+        if "/tf2onnx/" in path and not frame.name.startswith("<"):
             return f"tf2onnx/{path.rpartition('/tf2onnx/')[2]}:{frame.name}"
     return ""
 
@@ -226,9 +227,13 @@ class Captured:
         return [self.renamed.get(n, n) for n in self.inputs], [self.renamed.get(n, n) for n in self.outputs]
 
 
+class Stopped(Exception):
+    """The frozen graph was seen, and no more was wanted."""
+
+
 @contextlib.contextmanager
-def capturing() -> Iterator[Captured]:
-    """See the frozen graph that the public entry point converts: exactly that one is then reduced."""
+def capturing(*, stop: bool = False) -> Iterator[Captured]:
+    """See the frozen graph that the public entry point converts: exactly that one is then reduced. `stop` there."""
     from tf2onnx import convert as public
 
     original, seen = public._convert_common, Captured()
@@ -239,6 +244,8 @@ def capturing() -> Iterator[Captured]:
         seen.renamed = dict(kwargs.get("tensors_to_rename") or {})
         seen.tables = dict(kwargs.get("initialized_tables") or {})
         seen.tflite = bool(kwargs.get("tflite_path"))
+        if stop:
+            raise Stopped
         return original(frozen_graph, *args, **kwargs)
 
     public._convert_common = noting

@@ -123,7 +123,7 @@ def of_function(function: Any, specs: list[Any], scratch: Path) -> Subject:
     return Subject(inputs, run, entries)
 
 
-def of_keras(model: Any, scratch: Path) -> Subject:
+def of_keras(model: Any, scratch: Path | None) -> Subject:
     """A Keras model with known inputs."""
     import tensorflow as tf
     from tf2onnx import convert
@@ -152,7 +152,7 @@ def of_keras(model: Any, scratch: Path) -> Subject:
     entries = {
         "from_keras": lambda options: convert.from_keras(model, **options),
         "from_function": _from_function(traced, specs),
-        **_by_file(traced, scratch),
+        **(_by_file(traced, scratch) if scratch is not None else {}),
     }
     return Subject(inputs, run, entries, keras_model=model)
 

@@ -54,7 +54,7 @@ def observe(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...
         return {"refused": [str(refused), refused.hint]}, ()
     context.stage("convert")
     start = time.perf_counter()
-    conversion, seen = through(subject, entry, how)
+    conversion, seen = through(subject, entry, how, stop=bool(arguments.get("freeze_only")))
     report = climb(context, conversion, (feeds, expected), arguments["settings"])
     seconds = time.perf_counter() - start
     store = Path(arguments["folder"]) / "source_values.bin"
@@ -166,11 +166,11 @@ def reference(subject: Subject, feeds: Sequence[Any]) -> list[Any]:
         ) from error
 
 
-def through(subject: Subject, entry: str, how: How) -> tuple[Conversion, Captured]:
-    """Convert through the public entry point, seeing the frozen graph on its way."""
+def through(subject: Subject, entry: str, how: How, *, stop: bool = False) -> tuple[Conversion, Captured]:
+    """Convert through the public entry point, seeing the frozen graph on its way; `stop` there."""
     options = {"opset": how.opset, "inputs_as_nchw": list(how.nchw_in) or None, "outputs_as_nchw": list(how.nchw_out) or None}
     options = {name: value for name, value in options.items() if value is not None}
-    with capturing() as seen:
+    with capturing(stop=stop) as seen:
         conversion = attempt(lambda: subject.entries[entry](options), seen.names)
     return conversion, seen
 
