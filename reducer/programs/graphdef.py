@@ -67,7 +67,7 @@ class GraphProgram(Program):
 
     def size(self) -> Size:
         types = len({r.ref.op_type for r in self.records})
-        free = sum(self._free_dims(name) for name in self.inputs)
+        free = sum(self.free_dims(name) for name in self.inputs)
         elements = sum(_elements(ref) for ref in self.all_values.values())
         letters = sum(literal_length(ref) for ref in self.all_values.values())
         return (len(self.records), types, len(self.outputs), elements, letters, free)
@@ -158,7 +158,8 @@ class GraphProgram(Program):
             return tensor.shape
         return tuple(None if static is None else n for static, n in zip(tensor.shape, actual, strict=True))
 
-    def _free_dims(self, name: str) -> int:
+    def free_dims(self, name: str) -> int:
+        """How many dims of an input are declared as unknown."""
         shape = self.declared(name)
         return len(self.all_values[name].summary[1] or ()) + 1 if shape is None else sum(d is None for d in shape)
 

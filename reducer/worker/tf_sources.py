@@ -245,7 +245,7 @@ def convert_saved_model(path: str, signature: str, options: dict[str, Any]) -> A
     from tf2onnx import convert, tf_loader
 
     graph, inputs, outputs, tables, renamed = tf_loader.from_saved_model(
-        path, None, None, None, signature, None, False, return_initialized_tables=True, return_tensors_to_rename=True
+        path, None, None, None, [signature], None, False, return_initialized_tables=True, return_tensors_to_rename=True
     )
     with tf.device("/cpu:0"):
         return convert._convert_common(
