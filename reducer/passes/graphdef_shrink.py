@@ -12,14 +12,18 @@ import numpy as np
 
 from reducer.errors import EditConflict
 from reducer.passes.base import Edit, ReductionPass, Stage
-from reducer.programs.graphdef import MOST_READ, GraphProgram
+from reducer.programs.graphdef import MOST_READ, GraphProgram, literal_length
 from reducer.values import ValueRef, append_values
 
 # Beyond that many kept nodes numbers are not worth the calls.
 MOST_NODES = 12
 # A value that big is not read into the parent.
 MOST_ELEMENTS = 2_000_000
-DIGITS = (0, 1, 2)
+DIGITS = (0, 2)
+# Values of so many elements or letters are left as they are.
+SHORT_ENOUGH = 16
+FEW_LETTERS = 12
+MOST_AXES = 4
 
 
 def _changed(program: GraphProgram, values: Mapping[str, Any]) -> GraphProgram:
@@ -89,14 +93,19 @@ class ShrinkAxes(ReductionPass[GraphProgram]):
             for axis, length in enumerate(ref.summary[1] or ()):
                 if length > 1:
                     places.setdefault(length, []).append((name, axis))
+        # What is short enough to read stays as it is: every length costs calls.
+        long = {n for n, ref in program.all_values.items() if int(np.prod(ref.summary[1] or ())) > SHORT_ENOUGH}
         edits = []
         for length in sorted(places, reverse=True):
-            for new in dict.fromkeys((1, 2, length // 2, length - 1)):
-                if 0 < new < length:
-                    edits.append(ShortenAxes(length, new))
+            if not any(name in long for name, _ in places[length]):
+                continue
+            steered = any(_steers(ref) and length in np.asarray(ref.read()) for ref in program.all_values.values())
+            for new in (n for n in dict.fromkeys((1, 2, length // 2)) if 0 < n < length):
+                edits.append(ShortenAxes(length, new))
+                if steered:
                     edits.append(ShortenAxes(length, new, numbers=True))
-                    if len(places[length]) > 1:
-                        edits += [ShortenAxes(length, new, (place,)) for place in places[length]]
+                if 1 < len(places[length]) <= MOST_AXES and new != 2:
+                    edits += [ShortenAxes(length, new, (place,)) for place in places[length]]
         return edits
 
 
@@ -134,7 +143,7 @@ class PlainValues(ReductionPass[GraphProgram]):
             return []
         edits = []
         for name, ref in program.all_values.items():
-            if _steers(ref) and name in program.constants:
+            if (_steers(ref) and name in program.constants) or literal_length(ref) <= FEW_LETTERS:
                 continue
             edits += [PlainValue(name, how) for how in ("zeros", "ones", *map(str, DIGITS))]
         return edits

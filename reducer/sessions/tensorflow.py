@@ -152,19 +152,29 @@ class TensorFlowSession(Session):
             problem.judge(program)
             reducer = Reducer(problem, [p for p in passes if p.stage is Stage.CUT])
             reducer.run(self._seeds(aim, program))
-            if not oracle.public and oracle.confirm(problem.best).verdict is not Verdict.INTERESTING:
-                # What the conversion core shows must show through the public entry point, too: search there.
-                self._say("once more through the public entry point")
-                small = Seed(tuple(problem.best.units()))
-                oracle.public, problem.best = True, program
-                problem.forget()
-                reducer.run([small])
+            self._publicly(oracle, problem, program)
             Reducer(problem, passes).finish()
 
         status = self._searched(problem, search)
         self._say("confirming the result in fresh processes")
         assert self.workspace is not None
         return conclude(aim.finding_of(problem, status, GRAPH), self.workspace)
+
+    def _publicly(self, oracle: ConversionOracle, problem: Problem[Any], program: GraphProgram) -> None:
+        """From here on through the public entry point with its defaults, which is what a script can show: what is
+        left is small, so it costs little. If only more of the graph shows it there, the search begins anew."""
+        small = problem.best.units()
+        oracle.public, oracle.how = True, replace(oracle.how, optimizers=None)
+        problem.forget()
+        if problem.judge(problem.best).verdict is Verdict.INTERESTING:
+            return
+        if problem.judge(program).verdict is Verdict.INTERESTING:
+            self._say("once more through the public entry point")
+            problem.best = program
+            Reducer(problem, [p for p in registry.passes(self.kind) if p.stage is Stage.CUT]).run([Seed(tuple(small))])
+        else:
+            oracle.public = False
+            problem.forget()
 
     def _cheaper(self, aim: Aim, program: GraphProgram) -> None:
         """Know whether ONNX Runtime's optimizations cause it; leave tf2onnx's out when it survives that."""

@@ -133,7 +133,12 @@ def attempt(convert: Callable[[], Any], names: Callable[[], tuple[list[str], lis
         except Exception as error:  # noqa: BLE001 - the converter is a system under test
             return Conversion(None, described(error), log, *_named(names))
     model = made[0] if isinstance(made, tuple) else made
-    return Conversion(model.SerializeToString(), None, log, *_named(names))
+    inputs, outputs = _named(names)
+    weights = {weight.name for weight in model.graph.initializer}
+    # TFLite and a caller that names nothing: the model's own order.
+    inputs = inputs or tuple(item.name for item in model.graph.input if item.name not in weights)
+    outputs = outputs or tuple(item.name for item in model.graph.output)
+    return Conversion(model.SerializeToString(), None, log, inputs, outputs)
 
 
 def _named(names: Callable[[], tuple[list[str], list[str]]] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -11,7 +11,7 @@ import sys
 import traceback
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,9 @@ class Subject:
     entries: dict[str, Entry]
     given: list[Any] | None = None
     keras_model: Any = None
+    output_names: list[str] = field(default_factory=list)
+    # Entry points that raise what a handler raises, as tf2onnx's command line does.
     raises: frozenset[str] = frozenset({"saved_model"})
-    _sizes: tuple[int, int] = (0, 0)
 
 
 def open_source(arguments: dict[str, Any]) -> Subject:
@@ -233,8 +234,7 @@ def _of_saved_model(path: Path, signature: str | None) -> Subject:
         made = called(**dict(zip(specs, _tensors(values, inputs), strict=True)))
         return [made[key] for key in called.structured_outputs] if isinstance(made, dict) else tf.nest.flatten(made)
 
-    subject = Subject(inputs, run, {})
-    subject.keras_model = loaded  # keeps the variables alive
+    subject = Subject(inputs, run, {}, keras_model=loaded, output_names=list(called.structured_outputs))
     subject.entries["saved_model"] = lambda options: convert_saved_model(str(path), name, options)
     return subject
 

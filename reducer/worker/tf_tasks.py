@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from reducer.worker.main import Context
 from reducer.worker.tf_convert import Captured, Conversion, How, attempt, capturing, convert_graph, seen_rewriters
 from reducer.worker.tf_graph import Candidate, load_graph, table_of
 from reducer.worker.tf_ladder import as_arrays, climb
-from reducer.worker.tf_sources import Input, Refused, Subject, open_source
+from reducer.worker.tf_sources import Input, Refused, Subject, convert_saved_model, open_source
 
 Reply = tuple[dict[str, Any], tuple[bytes, ...]]
 # What an unknown dim becomes: 1 would hide broadcasting.
@@ -55,11 +56,12 @@ def observe(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...
     context.stage("convert")
     start = time.perf_counter()
     conversion, seen = through(subject, entry, how, stop=bool(arguments.get("freeze_only")))
-    report = climb(context, conversion, (feeds, expected), arguments["settings"])
+    inputs, ordered = in_order(seen, subject, feeds, expected)
+    report = climb(context, conversion, ordered, arguments["settings"])
     seconds = time.perf_counter() - start
     store = Path(arguments["folder"]) / "source_values.bin"
-    fed = append_values(store, {i.name: v for i, v in zip(subject.inputs, feeds, strict=True)})
-    named = [{"name": i.name, "dtype": i.dtype, "shape": i.shape, "value": fed[i.name].to_wire()} for i in subject.inputs]
+    fed = append_values(store, {i.name: v for i, v in zip(inputs, ordered[0], strict=True)})
+    named = [{"name": i.name, "dtype": i.dtype, "shape": i.shape, "value": fed[i.name].to_wire()} for i in inputs]
     return {
         "report": report,
         "seconds": seconds,
@@ -71,6 +73,22 @@ def observe(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...
         "keras": type(subject.keras_model).__name__ if entry == "from_keras" else "",
         "bytes": report.get("bytes", 0),
     }, ()
+
+
+def in_order(
+    seen: Captured, subject: Subject, feeds: list[Any], expected: list[Any]
+) -> tuple[list[Input], tuple[list[Any], list[Any]]]:
+    """Inputs with feeds, and outputs, in the order in which the entry point gave them to the core: a SavedModel's
+    are in another order than its signature's. They are told apart by the names that they get in the ONNX model."""
+    inputs, names = list(subject.inputs), seen.names()
+    own = [i.name for i in inputs]
+    if sorted(names[0]) == sorted(own) and names[0] != own:
+        places = [own.index(name) for name in names[0]]
+        inputs, feeds = [inputs[p] for p in places], [feeds[p] for p in places]
+    given = subject.output_names
+    if given and sorted(names[1]) == sorted(given):
+        expected = [expected[given.index(name)] for name in names[1]]
+    return inputs, (feeds, expected)
 
 
 def quiet() -> None:
@@ -214,29 +232,31 @@ def judge(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
         return {"invalid": f"{type(error).__name__}: {str(error)[:300]}"}, ()
     context.stage("convert")
     how = How.from_wire(arguments["how"])
+    keep = arguments.get("keep")
+    if keep and not needed:
+        expected = candidate.expected()
     if arguments.get("public"):
-        conversion = publicly(candidate, how)
+        conversion, places = publicly(candidate, how)
+        candidate.feeds = [candidate.feeds[place] for place in places]
     else:
         conversion = convert_graph(candidate.graph, candidate.inputs, candidate.outputs, how)
     report = climb(context, conversion, (candidate.feeds, expected), arguments["settings"])
-    keep = arguments.get("keep")
     if keep:
-        values = {n: v for n, v in zip(candidate.outputs, candidate.expected(), strict=True) if v is not None}
+        values = {n: v for n, v in zip(candidate.outputs, expected, strict=True) if v is not None}
         report["expected"] = {name: ref.to_wire() for name, ref in append_values(Path(keep), values).items()}
     named = {"inputs": candidate.inputs, "outputs": candidate.outputs, "onnx_inputs": list(conversion.inputs)}
     blob = candidate.graph.SerializeToString()
     return {"report": report, **named}, (blob, conversion.model or b"") if keep else (blob,)
 
 
-def publicly(candidate: Candidate, how: How) -> Conversion:
-    """The candidate as a tf.function through the public API: what a repro script does."""
+def publicly(candidate: Candidate, how: How) -> tuple[Conversion, list[int]]:
+    """The candidate as a tf.function through the public API, as a repro script does it; and the order of inputs."""
     import tensorflow as tf
     from tf2onnx import convert
 
     specs = [
-        tf.TensorSpec(tf.TensorShape(n.attr["shape"].shape), tf.as_dtype(n.attr["dtype"].type), name=n.name.split("/")[-1])
-        for n in candidate.graph.node
-        if n.op == "Placeholder"
+        tf.TensorSpec(tf.TensorShape(n.attr["shape"].shape), tf.as_dtype(n.attr["dtype"].type), name=f"input_{number}")
+        for number, n in enumerate(n for n in candidate.graph.node if n.op == "Placeholder")
     ]
 
     @tf.function(input_signature=specs)  # type: ignore[untyped-decorator]
@@ -244,42 +264,25 @@ def publicly(candidate: Candidate, how: How) -> Conversion:
         given = dict(zip(candidate.inputs, arguments, strict=True))
         return tf.graph_util.import_graph_def(candidate.graph, given, return_elements=candidate.outputs, name="")
 
-    options = {"opset": how.opset, "inputs_as_nchw": None, "outputs_as_nchw": None}
-    with capturing() as seen:
-        return attempt(
-            lambda: convert.from_function(reduced, input_signature=specs, **{k: v for k, v in options.items() if v}),
-            seen.names,
-        )
+    options = {} if how.opset is None else {"opset": how.opset}
+    with capturing() as seen, tempfile.TemporaryDirectory() as folder:
+
+        def run() -> Any:
+            if not how.raises:
+                return convert.from_function(reduced, input_signature=specs, **options)
+            module = tf.Module()
+            module.reduced = reduced
+            tf.saved_model.save(module, folder, signatures=reduced.get_concrete_function())
+            return convert_saved_model(folder, "serving_default", options)
+
+        conversion = attempt(run, seen.names)
+        return conversion, position_of(seen, [spec.name for spec in specs])
 
 
-def differing(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
-    """Convert once with many tensors as outputs (order["outputs"]) and say which differ from what was recorded.
-
-    Reply: {"differing": [names], "error": why nothing can be said, or empty}.
-    """
-    quiet()
-    from reducer.backends.onnxruntime import OnnxRuntime
-    from reducer.worker.comparison import difference
-
-    candidate = Candidate(arguments["order"])
-    context.stage("convert")
-    conversion = convert_graph(candidate.graph, candidate.inputs, candidate.outputs, How.from_wire(arguments["how"]))
-    if conversion.model is None:
-        return {"differing": [], "error": "the graph with all its tensors as outputs does not convert"}, ()
-    compare = arguments["settings"]["compare"]
-
-    def tolerance(dtype: str) -> tuple[float, float]:
-        rtol, atol = compare["tolerances"].get(dtype, compare["default"])
-        return rtol, atol
-
-    try:
-        run = OnnxRuntime().open(conversion.model, arguments["settings"]["runtime"])
-        made = run(dict(zip(candidate.inputs, candidate.feeds, strict=True)))
-    except Exception as error:  # noqa: BLE001 - a system under test
-        return {"differing": [], "error": f"{type(error).__name__}: {str(error)[:200]}"}, ()
-    right = dict(zip(candidate.outputs, candidate.expected(), strict=True))
-    wrong = [name for name in right if name in made and difference(made[name], right[name], tolerance)["kind"]]
-    return {"differing": wrong, "error": ""}, ()
+def position_of(seen: Captured, names: list[str]) -> list[int]:
+    """Where each input of the conversion lies among `names`: a SavedModel has an order of its own."""
+    made = seen.names()[0]
+    return [names.index(name) for name in made] if sorted(made) == sorted(names) else list(range(len(names)))
 
 
 def write_code(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
