@@ -1,4 +1,4 @@
-"""The end of a run: confirm the saved model, gather suspects and facts, write data files, make the Finding."""
+"""The end of a run: gather suspects and facts, write data files, make the Finding."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import platform
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from reducer import __version__, registry
+from reducer.custom_ops import libraries_in
 from reducer.engine.problem import Problem
 from reducer.engine.reducer import is_one_minimal
 from reducer.finding import (
@@ -27,15 +29,16 @@ from reducer.frontends.subject import Subject
 from reducer.localizers.base import Evidence
 from reducer.observation import DIED, FAILED, HUNG, OUT_OF_MEMORY, PASSED, SKIPPED, Observation
 from reducer.oracles.command import CommandOracle
-from reducer.oracles.confirm import TIMES, confirmations
 from reducer.oracles.crash import CrashOracle
-from reducer.oracles.ladder import CHECKER, INFERENCE, REFERENCE, Aim, Ladder, Plan, outcome_of_compare
+from reducer.oracles.flaky import Rate
+from reducer.oracles.ladder import CHECKER, INFERENCE, INLINER, REFERENCE, Aim, Ladder, Plan, outcome_of_compare
 from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Prober
 from reducer.passes.drop_node import DropNode
 from reducer.programs.onnx import OnnxProgram
-from reducer.reproducing import reproduction, reproduction_facts, write_data
+from reducer.reproducing import copy_libraries, reproduction, reproduction_facts, write_data
+from reducer.saving import files_of, save_model
 from reducer.signature import FailureSignature
 from reducer.worker.protocol import RETURNED, Call
 from reducer.workspace import LOG, MODEL, Workspace
@@ -55,6 +58,7 @@ class Conclusion:
     message: str
     problem: Problem[OnnxProgram]
     status: str
+    confirmed: Rate
 
     @property
     def signature(self) -> FailureSignature:
@@ -78,32 +82,30 @@ def nothing_found(subject: Subject, ladder: Ladder, plan: Plan, prober: Prober) 
 
 
 def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
-    """Confirm, locate, write inputs and expected values, and say it all."""
+    """Locate, write inputs and expected values, and say it all."""
     search = _search(end, workspace)  # before anything else takes time
     best = end.problem.best
     minimal = _one_minimal(end)
-    path = workspace.write(MODEL, best.model_bytes(inline=True))
-    by_script = isinstance(end.oracle, CommandOracle)  # its repro script runs that very command on the saved model
-    times = 0 if by_script else TIMES
-    confirmed = confirmations(end.oracle, best, times)
-    status = end.status if confirmed == times or end.status != "reduced" else "flaky"
+    saved = files_of(workspace.write(MODEL, partial(save_model, best)))
     facts = environment(prober)
     found = reproduction_facts(end.oracle, best, prober)
     files = write_data(workspace, best, prober, found)
     text, repro = reproduction(end.oracle, best, prober, found)
-    artifacts = (Artifact("reduced_model", MODEL), *files, Artifact("trace", LOG))
+    beside = [Artifact("other", file.name) for file in saved[1:]]
+    beside += copy_libraries(workspace, libraries_in(end.plan.extra))
+    artifacts = (Artifact("reduced_model", MODEL), *beside, *files, Artifact("trace", LOG))
     return Finding(
         tool_version=__version__,
-        status=status,
+        status=end.status,
         source=source_of(end.subject),
         failure=_failure(end, best),
         reduced=Reduced(
             path=MODEL,
             nodes=len(best.nodes()),
-            bytes=path.stat().st_size,
+            bytes=sum(file.stat().st_size for file in saved),
             op_types=dict(Counter(ref.op_type for ref in best.nodes())),
             one_minimal=minimal,
-            reproduced=f"{confirmed}/{times}",
+            reproduced=str(end.confirmed),
             text=text,
         ),
         search=search,
@@ -277,7 +279,7 @@ def project_of(end: Conclusion) -> str | None:
     assert seen is not None
     if seen.probe.backend == REFERENCE:
         return "onnx"
-    if seen.probe.backend in (CHECKER, INFERENCE):
+    if seen.probe.backend in (CHECKER, INFERENCE, INLINER):
         return "onnx" if seen.outcome != FAILED else "converter"
     rejected = any(o.probe.backend == CHECKER and o.outcome == FAILED for o in end.ladder.observations)
     return "converter" if rejected and seen.outcome == FAILED else "onnxruntime"

@@ -240,7 +240,9 @@ def failure_of(end: Converted, found: Reproduced) -> Failure:
     if difference is not None:
         symptom = {"shape": "wrong_shape", "dtype": "wrong_type", "nan": "nan_or_inf", "inf": "nan_or_inf"}
         size = f" by up to {difference['abs']:.4g}" if difference.get("abs") is not None else ""
-        text = f"output {difference['output']!r}: the converted model and TensorFlow differ in {difference['kind']}{size}"
+        text = (
+            f"output {difference['output']!r}: the converted model and TensorFlow differ in {difference['kind']}{size}"
+        )
         rtol, atol = end.oracle.tolerance.of("float32")
         return Failure(
             "compare",
@@ -280,7 +282,8 @@ def search_facts(end: Converted, workspace: Workspace) -> SearchFacts:
         cache_hits=problem.cache_hits,
         workers=problem.budget.jobs,
         passes=tuple(
-            {"pass": name, "calls": tries, "successes": problem.successes[name]} for name, tries in problem.tries.items()
+            {"pass": name, "calls": tries, "successes": problem.successes[name]}
+            for name, tries in problem.tries.items()
         ),
         also_found=workspace.others,
     )

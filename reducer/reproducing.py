@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reducer import finding
+from reducer.custom_ops import OPTION, libraries_in
 from reducer.errors import EditConflict
 from reducer.finding import Artifact, Feed, Reproduction
 from reducer.observation import DIED, FAILED, HUNG, OUT_OF_MEMORY, Difference, Observation, Probe
@@ -68,6 +71,13 @@ def write_data(workspace: Workspace, program: OnnxProgram, prober: Prober, facts
         workspace.write_npz(EXPECTED, {name: ref.read() for name, ref in facts.right.items()})
         written.append(Artifact("other", EXPECTED))
     return tuple(written)
+
+
+def copy_libraries(workspace: Workspace, libraries: Sequence[Path]) -> list[Artifact]:
+    """Copies of the custom-op libraries that the user named, for the repro script."""
+    for library in libraries:
+        workspace.write(library.name, library.read_bytes())
+    return [Artifact("other", library.name) for library in libraries]
 
 
 def _feeds(program: OnnxProgram, prober: Prober) -> dict[str, Value]:
@@ -167,13 +177,17 @@ def _of_crash(base: Reproduction, oracle: CrashOracle, facts: ReproFacts) -> Rep
 
 
 def _probe(probe: Probe) -> finding.Probe:
-    return finding.Probe(probe.backend, dict(probe.options))
+    options = dict(probe.options)
+    if libraries := libraries_in(options):
+        # The script looks for them beside itself.
+        options[OPTION] = os.pathsep.join(library.name for library in libraries)
+    return finding.Probe(probe.backend, options)
 
 
 def _text(program: OnnxProgram, prober: Prober) -> tuple[str | None, str | None]:
     """(text for people when short enough, the same when parsing it gives the model back)."""
-    raw = program.model_bytes(inline=True)
-    if len(raw) > MOST_INLINE_BYTES:
+    raw = program.model_bytes(inline=True) if program.outside_bytes <= MOST_INLINE_BYTES else b""
+    if not 0 < len(raw) <= MOST_INLINE_BYTES:
         return None, None
     answer = prober.host.call(Call(MODEL_TEXT, {}, (raw,), TEXT_SECONDS))
     if answer.outcome != RETURNED or len(answer.value["text"]) > MOST_TEXT:

@@ -18,7 +18,7 @@ from reducer.signature import literal_fragments
 from reducer.values import Value, ValueRef, is_narrow
 from reducer.worker.protocol import RETURNED, Call
 
-WRITE_CODE = "reducer.worker.tf_tasks:write_code"
+WRITE_CODE = "reducer.worker.tf_candidates:write_code"
 MOST_LITERALS = 64
 
 
@@ -120,7 +120,11 @@ def reproduced_layers(oracle: ConversionOracle, program: LayersProgram) -> Repro
 def probe_of(oracle: ConversionOracle) -> finding.Probe:
     """The conversion as the script must repeat it."""
     how = oracle.how
-    options = {"entry": "saved_model" if how.raises else "from_function", "opt_level": how.level, "provider": how.provider}
+    options = {
+        "entry": "saved_model" if how.raises else "from_function",
+        "opt_level": how.level,
+        "provider": how.provider,
+    }
     if how.opset is not None:
         options["opset"] = str(how.opset)
     return finding.Probe("tf2onnx", options)

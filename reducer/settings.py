@@ -15,7 +15,7 @@ SEARCH = Group("How long and how wide", sort_key=4)
 OUTPUT = Group("What comes out", sort_key=5)
 TENSORFLOW = Group("TensorFlow", sort_key=6)
 
-Stage = Literal["check", "shape_inference", "load", "run", "compare"]
+Stage = Literal["check", "shape_inference", "optimize", "load", "run", "compare"]
 Level = Literal["all", "extended", "basic", "layout", "none"]
 Entry = Literal["from_keras", "from_function", "from_graph_def", "saved_model", "from_tflite"]
 Reference = Literal["auto", "none", "onnxruntime-noopt", "reference"]
@@ -26,16 +26,18 @@ Reference = Literal["auto", "none", "onnxruntime-noopt", "reference"]
 class Settings:
     """Options of `onnx-reduce MODEL`."""
 
-    inputs: Annotated[Path | None, Parameter(group=INPUT, help="Feeds: FILE.npz by input name, or an ONNX test_data_set folder of .pb files. Default: seeded values.")] = None  # fmt: skip
+    inputs: Annotated[Path | None, Parameter(group=INPUT, help="Feeds: FILE.npz by input name, an ONNX test_data_set folder of .pb files, or oracle.pkl with --trust. Default: seeded values.")] = None  # fmt: skip
     expected: Annotated[Path | None, Parameter(group=INPUT, help="Known right outputs by name (FILE.npz); they decide who is wrong.")] = None  # fmt: skip
     input_shape: Annotated[tuple[str, ...], Parameter(group=INPUT, negative=(), show_default=False, help="NAME=1,3,224,224: shape of an input that has symbolic dims. Repeatable.")] = ()  # fmt: skip
     dim: Annotated[tuple[str, ...], Parameter(group=INPUT, negative=(), show_default=False, help="batch=2: size of a symbolic dim. Repeatable. Default: 2.")] = ()  # fmt: skip
+    trust: Annotated[bool, Parameter(group=INPUT, negative=(), show_default=False, help="Read pickles (oracle.pkl) named with --inputs or --expected: that runs the code in them.")] = False  # fmt: skip
     seed: Annotated[int, Parameter(group=INPUT, help="Seed of generated feeds.")] = 0
 
     stage: Annotated[Stage | None, Parameter(group=FAILURE, help="Reduce the failure of this rung, not the first one that matters.")] = None  # fmt: skip
     reference: Annotated[Reference, Parameter(group=FAILURE, help="Witnesses to compare outputs with.")] = "auto"
     provider: Annotated[str, Parameter(group=FAILURE, help="Execution provider of ONNX Runtime (CPU, CUDA, ... or the full name).")] = "CPU"  # fmt: skip
     opt_level: Annotated[Level, Parameter(group=FAILURE, help="Graph optimization level of ONNX Runtime.")] = "all"
+    custom_ops: Annotated[tuple[Path, ...], Parameter(group=FAILURE, negative=(), show_default=False, help="LIB.so: library of custom operators for ONNX Runtime; its code runs in the worker. Repeatable.")] = ()  # fmt: skip
     rtol: Annotated[float | None, Parameter(group=FAILURE, help="Relative tolerance. Default: 1e-3; more for float16 and narrower.")] = None  # fmt: skip
     atol: Annotated[float | None, Parameter(group=FAILURE, help="Absolute tolerance. Default: as --rtol.")] = None
 
@@ -44,7 +46,8 @@ class Settings:
     fail_code: Annotated[tuple[int, ...], Parameter(group=COMMAND, negative=(), show_default=False, help="Only these exit codes count. Repeatable.")] = ()  # fmt: skip
     ignore_fail_code: Annotated[tuple[int, ...], Parameter(group=COMMAND, negative=(), show_default=False, help="These exit codes count as passing. Repeatable.")] = ()  # fmt: skip
 
-    timeout: Annotated[float | None, Parameter(group=SEARCH, help="Seconds for one run of the model. Default: 60, then a multiple of the original's time.")] = None  # fmt: skip
+    timeout: Annotated[float | None, Parameter(group=SEARCH, help="Seconds for loading, and for running, the model once. Default: 10, more for large models and for a --check, then a multiple of the original's time.")] = None  # fmt: skip
+    repeat: Annotated[int, Parameter(group=SEARCH, help="Climb the ladder up to that often until something fails: for failures that come and go.")] = 1  # fmt: skip
     budget_seconds: Annotated[float | None, Parameter(group=SEARCH, help="Stop searching after that long; the best so far is kept.")] = None  # fmt: skip
     budget_calls: Annotated[int | None, Parameter(group=SEARCH, help="Stop searching after that many candidates.")] = None  # fmt: skip
     memory_limit: Annotated[float | None, Parameter(group=SEARCH, help="GiB of address space for a worker. Default: three quarters of the machine.")] = None  # fmt: skip
@@ -57,6 +60,7 @@ class Settings:
     outputs_as_nchw: Annotated[tuple[str, ...], Parameter(group=TENSORFLOW, negative=(), show_default=False, help="Outputs that tf2onnx is to make NCHW, by name. Repeatable.")] = ()  # fmt: skip
 
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT, help="Folder to write. Default: MODEL.reduced")] = None  # fmt: skip
+    resume: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Go on where the same command was cut off; nothing that was judged then is run again.")] = False  # fmt: skip
     force: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Replace the output folder when it exists.")] = False  # fmt: skip
     json: Annotated[bool, Parameter(name="--json", group=OUTPUT, negative=(), show_default=False, help="Progress and result on stdout, one JSON object a line.")] = False  # fmt: skip
     quiet: Annotated[

@@ -2,7 +2,8 @@
 parent and by the worker, so it needs only the standard library, numpy and, for narrow floats, ml_dtypes).
 
 A value is a numpy array (any rank, 0-d stays 0-d), a list (sequence), None (empty optional) or a dict (map).
-Format of one value: 4 bytes little-endian header length, JSON header, raw little-endian payload.
+Format of one value: 4 bytes little-endian header length, JSON header, raw little-endian payload. A payload of a
+page or more begins at a multiple of 64 bytes in its file, so that it can serve as external data as it lies there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+_PAGE, _ALIGNMENT = 4096, 64
 
 Value = Any
 Tensors = Mapping[str, Value]
@@ -34,6 +37,14 @@ class ValueRef:
         with open(self.path, "rb") as stream:
             stream.seek(self.offset)
             return decode(stream.read(self.length))
+
+    def raw_extent(self) -> tuple[int, int] | None:
+        """(offset, length) of the plain bytes of a tensor of numbers in the store; None for what is none."""
+        with open(self.path, "rb") as stream:
+            stream.seek(self.offset)
+            (length,) = struct.unpack("<I", stream.read(4))
+            header = json.loads(stream.read(length))
+        return (self.offset + 4 + length, header["n"]) if header["k"] == "arr" else None
 
     def to_wire(self) -> list[Any]:
         """A JSON-ready form for a worker request."""
@@ -96,10 +107,12 @@ def _describe(value: Value, payload: list[bytes]) -> Any:
     return {"k": "arr", "dtype": array.dtype.name, "shape": list(array.shape), "n": len(raw)}
 
 
-def encode(value: Value) -> bytes:
-    """The value as bytes (see the module docstring)."""
+def encode(value: Value, at: int = 0) -> bytes:
+    """The value as bytes (see the module docstring) that will stand at offset `at`."""
     payload: list[bytes] = []
     header = json.dumps(_describe(value, payload)).encode()
+    if sum(map(len, payload)) >= _PAGE:
+        header += b" " * (-(at + 4 + len(header)) % _ALIGNMENT)
     return struct.pack("<I", len(header)) + header + b"".join(payload)
 
 
@@ -133,7 +146,7 @@ def append_values(path: Path, values: Tensors) -> dict[str, ValueRef]:
     refs: dict[str, ValueRef] = {}
     with open(path, "ab") as stream:
         for name, value in values.items():
-            raw = encode(value)
+            raw = encode(value, stream.tell())
             refs[name] = ValueRef(str(path), stream.tell(), len(raw), summary_of(value))
             stream.write(raw)
     return refs

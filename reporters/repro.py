@@ -5,6 +5,7 @@ Exit codes: 1 the bug is there, 0 it is gone, 125 cannot tell (`git bisect run` 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ _LEVELS = {
     "layout": "ORT_ENABLE_LAYOUT",
     "all": "ORT_ENABLE_ALL",
 }
-_BACKENDS = ("onnxruntime", "reference", "onnx-checker", "onnx-shape-inference")
+_BACKENDS = ("onnxruntime", "reference", "onnx-checker", "onnx-shape-inference", "onnx-inliner")
 # The header as onnx.printer breaks it; one line says the same.
 _HEADER = re.compile(r"\A<\s+(ir_version: \d+),\s+(opset_import: \[[^\]\n]*\])\s+>\n")
 _CODE_NAMES = {
@@ -51,6 +52,7 @@ class Run:
     level: str
     provider: str
     runs: bool
+    libraries: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -106,6 +108,7 @@ def _values(finding: Finding, repro: Reproduction) -> dict[str, Any]:
         "seconds": _seconds(repro),
         "feeds": [(feed.name, expression(feed)) for feed in fed],
         "feeds_file": any(map(is_saved, fed)),
+        "libraries": any(run.libraries for run in runs),
         "narrow": narrow,
         "raw": narrow and any(run.backend == "onnxruntime" and run.runs for run in runs),
         # What an inline model does not hold, its script need not know how to compare.
@@ -122,7 +125,8 @@ def _run(probe: Probe, repro: Reproduction) -> Run:
     provider = probe.options.get("provider", "CPUExecutionProvider")
     if not provider.endswith("ExecutionProvider"):
         provider += "ExecutionProvider"
-    return Run(probe.backend, level, provider, repro.stage in ("run", "compare"))
+    libraries = tuple(name for name in probe.options.get("custom_ops", "").split(os.pathsep) if name)
+    return Run(probe.backend, level, provider, repro.stage in ("run", "compare"), libraries)
 
 
 def _seconds(repro: Reproduction) -> str:
@@ -183,6 +187,8 @@ def _imports(repro: Reproduction, runs: Sequence[Run], text: bool, code: str | N
         found.append("import onnx")
     if "onnxruntime" in backends:
         found.append("import onnxruntime as ort")
+    if "onnx-inliner" in backends:
+        found.append("import onnx.inliner")
     if "reference" in backends:
         found.append("from onnx.reference import ReferenceEvaluator")
     if code is not None:

@@ -34,7 +34,7 @@ def _values(repro: Reproduction, head: list[str]) -> dict[str, Any]:
     imports = ["import onnxruntime as ort", "import tensorflow as tf", "import tf2onnx.convert"]
     if "keras." in code:
         imports.append("import keras")
-    if runs and (feeds or repro.stage == "compare") or saved or re.search(r"\bnp\.", code):
+    if (runs and (feeds or repro.stage == "compare")) or saved or re.search(r"\bnp\.", code):
         imports.append("import numpy as np")
     if options.get("entry") == "saved_model":
         imports.append("import onnx")

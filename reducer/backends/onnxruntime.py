@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,7 +31,7 @@ NARROW = {
 
 
 class OnnxRuntime(Backend):
-    """Options: `opt_level` (a key of LEVELS), `provider` (full or short name)."""
+    """Options: `opt_level` (a key of LEVELS), `provider` (full or short name), `custom_ops` (paths of libraries)."""
 
     name: ClassVar[str] = "onnxruntime"
     requires: ClassVar[tuple[str, ...]] = ("onnxruntime",)
@@ -57,13 +58,23 @@ def make_session(program: bytes | Path, options: Options) -> Any:
     """An InferenceSession with the options of this backend."""
     import onnxruntime as ort
 
+    settings = session_options(options)
+    provider = options.get("provider", "CPUExecutionProvider")
+    return ort.InferenceSession(program if isinstance(program, bytes) else str(program), settings, providers=[provider])
+
+
+def session_options(options: Options) -> Any:
+    """SessionOptions as the options of this backend say; loads the custom-op libraries that they name."""
+    import onnxruntime as ort
+
     settings = ort.SessionOptions()
     level = LEVELS.get(options.get("opt_level", "all"), "ORT_ENABLE_ALL")
     settings.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
     settings.log_severity_level = 4
     settings.intra_op_num_threads = settings.inter_op_num_threads = 1
-    provider = options.get("provider", "CPUExecutionProvider")
-    return ort.InferenceSession(program if isinstance(program, bytes) else str(program), settings, providers=[provider])
+    for library in filter(None, options.get("custom_ops", "").split(os.pathsep)):
+        settings.register_custom_ops_library(library)
+    return settings
 
 
 def _is_narrow(value: Any) -> bool:

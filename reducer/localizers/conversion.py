@@ -16,7 +16,7 @@ from reducer.programs.graphdef_source import GraphSource
 from reducer.signature import FailureSignature, words
 from reducer.worker.protocol import RETURNED, Call
 
-DIFFERING = "reducer.worker.tf_tasks:differing"
+DIFFERING = "reducer.worker.tf_candidates:differing"
 MOST_SEEDS = 8
 # One conversion with every tensor as an output: beyond that many it costs more than a bisection.
 MOST_TENSORS = 1500

@@ -17,8 +17,8 @@ from reducer.programs.graphdef import GraphProgram
 from reducer.programs.layers import LayersProgram
 from reducer.worker.protocol import RETURNED, Call
 
-HANDLERS = "reducer.worker.tf_tasks:handlers"
-REWRITERS = "reducer.worker.tf_tasks:rewriters"
+HANDLERS = "reducer.worker.tf_candidates:handlers"
+REWRITERS = "reducer.worker.tf_candidates:rewriters"
 FAILS, PASSES, DIFFERS, UNKNOWN = "fails", "passes", "differs", "unknown"
 LEVELS = ("none", "basic", "extended", "all")
 OPSETS = (13, 14, 15, 16, 17, 18)
@@ -104,7 +104,9 @@ def explain_entry(oracle: ConversionOracle, program: LayersProgram, report: Mapp
             outcome = FAILS
     cause = cause_of(report)
     place = cause.get("frame") or "tf2onnx.convert.from_keras"
-    also = {PASSES: "; the same model converts through from_function", FAILS: "; from_function fails, too"}.get(outcome, "")
+    also = {PASSES: "; the same model converts through from_function", FAILS: "; from_function fails, too"}.get(
+        outcome, ""
+    )
     text = f"{place} raises {cause['error']} ({cause['message'][:120]}) before any operator is converted{also}"
     other = Neighbour("entry", "from_keras -> from_function", outcome, detail)
     return Explained((Suspect("converter", "tf2onnx.convert.from_keras", text, None, TF2ONNX),), (other,))
@@ -116,7 +118,7 @@ def _at_opset(axes: Axes, how: How, opset: int) -> Neighbour:
 
 
 def handlers_of(oracle: ConversionOracle, program: GraphProgram) -> Mapping[str, str]:
-    """"file:Class.function" of tf2onnx for every op type of the program that has a handler."""
+    """ "file:Class.function" of tf2onnx for every op type of the program that has a handler."""
     ops = sorted({r.ref.op_type for r in program.records})
     answer = oracle.host.call(Call(HANDLERS, {"ops": ops, "opset": oracle.how.opset}, (), oracle.limits.full))
     found: Mapping[str, str] = answer.value["handlers"] if answer.outcome == RETURNED else {}
@@ -145,7 +147,9 @@ def _suspects(
         text = "without this optimizer of tf2onnx alone it does not fail"
         suspects.append(Suspect("optimizer_pass", name, text, None, TF2ONNX))
     for name in rewriters:
-        suspects.append(Suspect("converter", name, "without this rewriter of tf2onnx alone it does not fail", None, TF2ONNX))
+        suspects.append(
+            Suspect("converter", name, "without this rewriter of tf2onnx alone it does not fail", None, TF2ONNX)
+        )
     if not (runtime or optimizers or rewriters):
         for op, handler in handlers.items():
             suspects.append(Suspect("converter", handler, f"the handler of {op} at this opset", where, TF2ONNX))
@@ -179,6 +183,8 @@ def _evidence(
     difference = report["difference"]
     if difference is not None:
         size = f" by up to {difference['abs']:.4g}" if difference.get("abs") is not None else ""
-        return f"fed with the same values, the output of {makers} differs from TensorFlow's in {difference['kind']}{size}"
+        return (
+            f"fed with the same values, the output of {makers} differs from TensorFlow's in {difference['kind']}{size}"
+        )
     failure = report["failure"] or {"message": target.detail}
     return f"ONNX Runtime refuses what {makers} makes of it at every optimization level: {failure['message'][:200]}"

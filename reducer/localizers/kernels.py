@@ -82,7 +82,7 @@ def bound_types(program: OnnxProgram, record: NodeRecord, op_type: str, domain: 
     """What the inputs bind; None for an operator without a schema."""
     try:
         schema = onnx.defs.get_schema(op_type, version or onnx.defs.onnx_opset_version(), domain)
-    except onnx.defs.SchemaError:
+    except (onnx.defs.SchemaError, TypeError):  # TypeError: a version beyond 32 bits
         return None
     allowed = {c.type_param_str: set(c.allowed_type_strs) for c in schema.type_constraints}
     bound = Bound(schema.since_version)
@@ -105,7 +105,8 @@ def type_string(program: OnnxProgram, name: str) -> str | None:
     elem = read_type(wire).tensor_type.elem_type if wire else 0
     if not elem:
         elem = next((w.elem_type for w in program.source.weights.get(name, ())), 0)
-    return f"tensor({TensorProto.DataType.Name(elem).lower()})" if elem else None
+    known = elem in TensorProto.DataType.values()
+    return f"tensor({TensorProto.DataType.Name(elem).lower()})" if elem and known else None
 
 
 def missing_kernel(table: dict[str, Any], bound: Bound | None, op_type: str, provider: str) -> str:

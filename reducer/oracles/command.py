@@ -17,6 +17,7 @@ from reducer.errors import EditConflict, UsageError
 from reducer.oracles.base import Oracle
 from reducer.oracles.limits import Limits
 from reducer.programs.onnx import OnnxProgram
+from reducer.saving import FEW_BYTES
 from reducer.signature import FailureSignature, Vocabulary, normalise
 
 PLACEHOLDER = "{}"
@@ -92,16 +93,17 @@ class CommandOracle(Oracle):
         except EditConflict as conflict:
             return Judgement(Verdict.INVALID, reason=str(conflict))
         if ending.code is None and self.target.kind != "hang":
-            return Judgement(Verdict.UNRESOLVED, seconds=ending.seconds, reason=f"no answer in {seconds:.1f} s")
+            reason = f"no answer in {seconds:.1f} s"
+            return Judgement(Verdict.UNRESOLVED, seconds=ending.seconds, reason=reason, limit=seconds)
         if ending.code is not None:
             self.limits.saw(ending.seconds)
             if not self.check.fails(ending.code, ending.text):
                 return Judgement(Verdict.PASSED, seconds=ending.seconds)
         signature = self._signature(ending)
         same = signature == self.target
-        return Judgement(
-            Verdict.INTERESTING if same else Verdict.SLIPPED, signature.id, ending.seconds, signature.detail
-        )
+        verdict = Verdict.INTERESTING if same else Verdict.SLIPPED
+        limit = seconds if ending.code is None else 0.0
+        return Judgement(verdict, signature.id, ending.seconds, signature.detail, limit)
 
     def _signature(self, ending: Ending) -> FailureSignature:
         if ending.code is None:
@@ -117,8 +119,9 @@ class CommandOracle(Oracle):
 
     def run(self, program: OnnxProgram, seconds: float) -> Ending:
         """Write the candidate, run the command in its own process group, kill the group when time is up."""
-        path = self.folder / f"candidate-{next(self._files)}.onnx"
-        path.write_bytes(program.model_bytes(inline=True))
+        apart = program.outside_bytes > FEW_BYTES  # then the candidate lies where its weights are
+        path = ((program.folder if apart else None) or self.folder) / f"checked-{next(self._files)}.onnx"
+        path.write_bytes(program.model_bytes(inline=not apart))
         try:
             return self._run(self.check.argv(path), seconds)
         finally:

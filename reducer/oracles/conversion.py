@@ -25,7 +25,7 @@ from reducer.worker import protocol
 from reducer.worker.host import Host
 from reducer.worker.protocol import Answer, Call
 
-JUDGE = "reducer.worker.tf_tasks:judge"
+JUDGE = "reducer.worker.tf_candidates:judge"
 JUDGE_LAYERS = "reducer.worker.tf_layer_tasks:judge"
 CURED = "passes without optimizations"
 UNSUPPORTED = "unsupported operator"
@@ -147,7 +147,13 @@ class ConversionOracle:
     """INTERESTING when the same failure shows. `task` judges a program's `order()` in the worker."""
 
     def __init__(
-        self, host: Host, target: FailureSignature, vocabulary: Vocabulary, how: How, limits: Limits, tolerance: Tolerance
+        self,
+        host: Host,
+        target: FailureSignature,
+        vocabulary: Vocabulary,
+        how: How,
+        limits: Limits,
+        tolerance: Tolerance,
     ) -> None:
         self.host, self.target, self.vocabulary, self.how = host, target, vocabulary, how
         self.limits, self.tolerance = limits, tolerance

@@ -118,7 +118,9 @@ class GraphProgram(Program):
     def _forced(self) -> str | None:
         """The edge that stays an input because otherwise none would: all of the graph would be folded away."""
         tensors = self.source.tensors
-        wanted = {n: self.cuts.get(n, CutMode.CONSTANT if tensors[n].by_shape else CutMode.INPUT) for n in self.boundary}
+        wanted = {
+            n: self.cuts.get(n, CutMode.CONSTANT if tensors[n].by_shape else CutMode.INPUT) for n in self.boundary
+        }
         if not wanted or any(mode is CutMode.INPUT for mode in wanted.values()):
             return None
         return max(wanted, key=lambda n: (_elements(tensors[n].value), n))
@@ -177,7 +179,8 @@ class GraphProgram(Program):
         needed = {name: ref.to_wire() for name, ref in self.all_values.items() if name in self.boundary}
         needed.update({name: ref.to_wire() for name, ref in self.values.items() if name in self.constants})
         cuts = {
-            n: {"mode": self.mode(n).value, "dtype": self.tensor(n).dtype, "shape": self.declared(n)} for n in self.boundary
+            n: {"mode": self.mode(n).value, "dtype": self.tensor(n).dtype, "shape": self.declared(n)}
+            for n in self.boundary
         }
         expected = {n: ref.to_wire() for n in self.outputs if (ref := self.tensor(n).value) is not None}
         constants = [self.source.producer[n].name for n in self.constants]

@@ -58,7 +58,9 @@ class GraphRecord:
 class GraphSource:
     """A frozen graph as the parent knows it."""
 
-    def __init__(self, path: str, records: Sequence[GraphRecord], constants: Mapping[str, ValueRef], ends: Sequence[str]):
+    def __init__(
+        self, path: str, records: Sequence[GraphRecord], constants: Mapping[str, ValueRef], ends: Sequence[str]
+    ):
         self.path, self.records, self.constants, self.ends = path, tuple(records), dict(constants), tuple(ends)
         self.tensors = {t.name: t for r in self.records for t in r.outputs}
         self.producer = {t.name: r for r in self.records for t in r.outputs}

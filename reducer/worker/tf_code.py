@@ -46,8 +46,10 @@ class _Writer:
         """As code_of."""
         by_name = {node.name: node for node in self.candidate.graph.node}
         parameters = [self._variable(name, name) for name in self.candidate.inputs]
-        specs = [self._spec(by_name[name.partition(":")[0]], p) for name, p in zip(
-            self.candidate.inputs, parameters, strict=True)]
+        specs = [
+            self._spec(by_name[name.partition(":")[0]], p)
+            for name, p in zip(self.candidate.inputs, parameters, strict=True)
+        ]
         body: list[str] = []
         for node in _ordered(by_name):
             if node.op != "Placeholder":
@@ -269,6 +271,6 @@ def graph_code(candidate: Candidate) -> str:
             "def model(*given):",
             "    graph = text_format.Parse(GRAPH, tf.compat.v1.GraphDef())",
             f"    inputs = dict(zip({candidate.inputs!r}, given))",
-            f"    return tf.graph_util.import_graph_def(graph, inputs, return_elements={candidate.outputs!r}, name=\"\")",
+            f'    return tf.graph_util.import_graph_def(graph, inputs, return_elements={candidate.outputs!r}, name="")',
         ]
     )

@@ -115,13 +115,17 @@ def _compare(
         return rtol, atol
 
     left = {name: made.get(name) for name in right if name in made}
-    found = worst_difference(left, right, [n for n in right if n not in compare.get("skip", ())], tolerance) if (
-        len(left) == len(right)
-    ) else {"worst": {"kind": "count", "output": "", "excess": 1e30, "abs": None, "rel": None}, "seen": 0.0}
+    found = (
+        worst_difference(left, right, [n for n in right if n not in compare.get("skip", ())], tolerance)
+        if (len(left) == len(right))
+        else {"worst": {"kind": "count", "output": "", "excess": 1e30, "abs": None, "rel": None}, "seen": 0.0}
+    )
     report["difference"], report["seen"] = found["worst"], found["seen"]
     outcome = "differs" if found["worst"] else "passed"
-    message = f"{found['worst']['kind']} of {found['worst']['output']!r}" if found["worst"] else (
-        f"largest difference {found['seen']:.3g}"
+    message = (
+        f"{found['worst']['kind']} of {found['worst']['output']!r}"
+        if found["worst"]
+        else (f"largest difference {found['seen']:.3g}")
     )
     report["rungs"].append(
         {"stage": "compare", "backend": "tensorflow", "outcome": outcome, "message": message, "seconds": None}

@@ -7,10 +7,11 @@ from typing import Any
 from reducer.values import ValueRef
 from reducer.worker.main import Context
 from reducer.worker.tf_convert import How, attempt, capturing
+from reducer.worker.tf_functions import of_keras
 from reducer.worker.tf_ladder import climb
 from reducer.worker.tf_layers import CannotCut, LayersCandidate, described, opened
-from reducer.worker.tf_sources import of_keras
-from reducer.worker.tf_tasks import Reply, quiet
+from reducer.worker.tf_subject import quiet
+from reducer.worker.tf_tasks import Reply
 
 
 def layers(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
@@ -42,4 +43,7 @@ def judge(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
     settings = arguments["settings"]
     expected = candidate.expected() if settings.get("run", True) else []
     report = climb(context, conversion, (candidate.feeds, expected), settings)
-    return {"report": report, "code": candidate.code()}, (candidate.model.to_json(indent=1).encode(), conversion.model or b"")
+    return {"report": report, "code": candidate.code()}, (
+        candidate.model.to_json(indent=1).encode(),
+        conversion.model or b"",
+    )

@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 from reducer.worker.tf_ladder import as_array
-from reducer.worker.tf_sources import Subject, open_source
+from reducer.worker.tf_sources import open_source
+from reducer.worker.tf_subject import Subject
 
 
 class CannotCut(Exception):
@@ -84,7 +85,7 @@ class LayersCandidate:
                 self.model, self.feeds = self._functional(feeds)
         except CannotCut:
             raise
-        except Exception as error:  # noqa: BLE001 - layers of any kind may refuse their inputs
+        except Exception as error:
             raise CannotCut(f"{type(error).__name__}: {str(error)[:200]}") from error
 
     def _sequential(self) -> Any:
