@@ -145,10 +145,6 @@ class Problem(Generic[P]):
         """A judgement that was made before, without making one."""
         return self._cache.get(candidate.key())
 
-    def forget(self) -> None:
-        """Trust no verdict any more: the oracle was given another question."""
-        self._cache.clear()
-
     def spent(self, seconds: float) -> None:
         """Time in isolated runs that serve the search without judging a candidate: recording types and values."""
         self.oracle_seconds += seconds

@@ -147,23 +147,29 @@ class ConversionOracle:
     """INTERESTING when the same failure shows. `task` judges a program's `order()` in the worker."""
 
     def __init__(
-        self,
-        host: Host,
-        target: FailureSignature,
-        vocabulary: Vocabulary,
-        how: How,
-        limits: Limits,
-        tolerance: Tolerance,
+        self, host: Host, aim: tuple[FailureSignature, Vocabulary], how: How, limits: Limits, tolerance: Tolerance
     ) -> None:
-        self.host, self.target, self.vocabulary, self.how = host, target, vocabulary, how
-        self.limits, self.tolerance = limits, tolerance
+        self.host, self.how, self.limits, self.tolerance = host, how, limits, tolerance
+        self.target, self.vocabulary = aim
+        # Judgements on the question that is asked now; kept, so that none is mistaken for another.
+        self._current: dict[int, Judgement] = {}
         self.least = 1.0
         self.task, self.public = JUDGE, False
         self._written: dict[str, bytes] = {}
 
     def judge(self, program: Any) -> Judgement:
         """The verdict on a candidate, in a warm worker."""
-        return self._judge(program, self.how, self.limits.candidate, public=self.public)
+        judgement = self._judge(program, self.how, self.limits.candidate, public=self.public)
+        self._current[id(judgement)] = judgement
+        return judgement
+
+    def ask(self, how: How, *, public: bool) -> None:
+        """From now on judge in this way; what was judged in another is outdated."""
+        self.how, self.public, self._current = how, public, {}
+
+    def outdated(self, judgement: Judgement) -> bool:
+        """Whether it answered another question, or a time-out under a smaller limit."""
+        return id(judgement) not in self._current or 0 < judgement.limit < self.limits.candidate / 2
 
     def confirm(self, program: Any) -> Judgement:
         """The verdict through the public entry point with its defaults, in a process that never converted anything."""

@@ -106,24 +106,18 @@ class GraphProgram(Program):
     def mode(self, name: str) -> CutMode:
         """What the cut edge becomes. By default what follows from shapes alone is a constant: handlers ask for
         constant shapes, axes and permutations; data stays an input. At least one input must remain."""
-        default = CutMode.CONSTANT if self.source.tensors[name].by_shape else CutMode.INPUT
-        if self.source.producer[name].ref.op_type in PLACEHOLDERS:
-            default = CutMode.INPUT
-        chosen = self.cuts.get(name, default)
-        if chosen is CutMode.CONSTANT and name == self._forced:
-            return CutMode.INPUT
-        return chosen
+        return CutMode.INPUT if name == self._forced else self._wanted(name)
+
+    def _wanted(self, name: str) -> CutMode:
+        follows = self.tensor(name).by_shape and self.source.producer[name].ref.op_type not in PLACEHOLDERS
+        return self.cuts.get(name, CutMode.CONSTANT if follows else CutMode.INPUT)
 
     @cached_property
     def _forced(self) -> str | None:
         """The edge that stays an input because otherwise none would: all of the graph would be folded away."""
-        tensors = self.source.tensors
-        wanted = {
-            n: self.cuts.get(n, CutMode.CONSTANT if tensors[n].by_shape else CutMode.INPUT) for n in self.boundary
-        }
-        if not wanted or any(mode is CutMode.INPUT for mode in wanted.values()):
+        if any(self._wanted(name) is CutMode.INPUT for name in self.boundary):
             return None
-        return max(wanted, key=lambda n: (_elements(tensors[n].value), n))
+        return max(self.boundary, key=lambda n: (_elements(self.tensor(n).value), n), default=None)
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:

@@ -108,7 +108,7 @@ class TensorFlowSession(Session):
         types = graph.op_types() if graph else frozenset()
         vocabulary = Vocabulary(names | (graph.names() if graph else frozenset()), types)
         report = observed.reply.get("report")
-        limits = Limits(self.settings.timeout, _first=CANDIDATE_SECONDS)
+        limits = Limits(self.settings.timeout, first=CANDIDATE_SECONDS)
         if observed.died is not None:
             target: FailureSignature | None = died_signature(observed.died)
             limits.hang = target is not None and target.kind == "hang"
@@ -116,7 +116,7 @@ class TensorFlowSession(Session):
             limits.saw(observed.reply["seconds"])
             target = signature_of(report or {}, vocabulary)
         assert target is not None
-        oracle = ConversionOracle(self.host, target, vocabulary, how, limits, source.tolerance)
+        oracle = ConversionOracle(self.host, (target, vocabulary), how, limits, source.tolerance)
         if report and report["difference"]:
             oracle.least = STILL_GROSS if report["difference"]["excess"] > GROSS else 1.0
         return Aim(source, observed, target, oracle)
@@ -164,8 +164,8 @@ class TensorFlowSession(Session):
         """From here on through the public entry point with its defaults, which is what a script can show: what is
         left is small, so it costs little. If only more of the graph shows it there, the search begins anew."""
         small = problem.best.units()
-        oracle.public, oracle.how = True, replace(oracle.how, optimizers=None)
-        problem.forget()
+        core = oracle.how
+        oracle.ask(replace(core, optimizers=None), public=True)
         if problem.judge(problem.best).verdict is Verdict.INTERESTING:
             return
         if problem.judge(program).verdict is Verdict.INTERESTING:
@@ -173,8 +173,7 @@ class TensorFlowSession(Session):
             problem.best = program
             Reducer(problem, [p for p in registry.passes(self.kind) if p.stage is Stage.CUT]).run([Seed(tuple(small))])
         else:
-            oracle.public = False
-            problem.forget()
+            oracle.ask(core, public=False)
 
     def _cheaper(self, aim: Aim, program: GraphProgram) -> None:
         """Know whether ONNX Runtime's optimizations cause it; leave tf2onnx's out when it survives that."""

@@ -130,7 +130,7 @@ class _Writer:
         arguments = self._inputs(node, definition)
         for attribute in definition.attr:
             if attribute.name in parameters and attribute.name not in ("name",):
-                given = node.attr[attribute.name] if attribute.name in node.attr else attribute.default_value
+                given = node.attr.get(attribute.name, attribute.default_value)
                 if not (attribute.HasField("default_value") and given == attribute.default_value):
                     arguments.append(f"{attribute.name}={_attribute(attribute.type, given)}")
         outputs = definition.output_arg

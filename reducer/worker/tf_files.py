@@ -19,10 +19,10 @@ def load_keras(path: Path) -> Any:
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        text = str(error).strip().splitlines()
+        lines = [*str(error).strip().splitlines(), type(error).__name__]
         raise Refused(
-            f"Keras {keras.__version__} cannot load {path.name}: {type(error).__name__}: {text[0][:200] if text else ''}",
-            "it may come from another Keras version, or need custom objects: build it in get_keras_model() of a .py file",
+            f"Keras {keras.__version__} cannot load {path.name}: {lines[0][:200]}",
+            "another Keras version wrote it, or it needs custom objects: build it in get_keras_model() of a .py file",
         ) from error
 
 

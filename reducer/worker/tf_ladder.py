@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from reducer.backends.onnxruntime import OnnxRuntime
-from reducer.worker.comparison import worst_difference
+from reducer.worker.comparison import HOPELESS, worst_difference
 from reducer.worker.main import Context
 from reducer.worker.tf_convert import Conversion
 
@@ -114,19 +114,15 @@ def _compare(
         rtol, atol = table.get(dtype, default)
         return rtol, atol
 
-    left = {name: made.get(name) for name in right if name in made}
-    found = (
-        worst_difference(left, right, [n for n in right if n not in compare.get("skip", ())], tolerance)
-        if (len(left) == len(right))
-        else {"worst": {"kind": "count", "output": "", "excess": 1e30, "abs": None, "rel": None}, "seen": 0.0}
-    )
-    report["difference"], report["seen"] = found["worst"], found["seen"]
-    outcome = "differs" if found["worst"] else "passed"
-    message = (
-        f"{found['worst']['kind']} of {found['worst']['output']!r}"
-        if found["worst"]
-        else (f"largest difference {found['seen']:.3g}")
-    )
+    left = {name: made[name] for name in right if name in made}
+    worst: dict[str, Any] | None = {"kind": "count", "output": "", "excess": HOPELESS, "abs": None, "rel": None}
+    seen = 0.0
+    if len(left) == len(right):
+        found = worst_difference(left, right, [n for n in right if n not in compare.get("skip", ())], tolerance)
+        worst, seen = found["worst"], found["seen"]
+    report["difference"], report["seen"] = worst, seen
+    outcome = "differs" if worst else "passed"
+    message = f"{worst['kind']} of {worst['output']!r}" if worst else f"largest difference {seen:.3g}"
     report["rungs"].append(
         {"stage": "compare", "backend": "tensorflow", "outcome": outcome, "message": message, "seconds": None}
     )

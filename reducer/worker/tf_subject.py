@@ -1,4 +1,4 @@
-"""An opened TensorFlow source (child side): its inputs, how TensorFlow runs it, how each entry point is called on it."""
+"""An opened TensorFlow source (child side): its inputs, how TensorFlow runs it, how entry points are called on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks that open and observe a TensorFlow source; they run in the child only. Each takes (context, arguments, blobs)."""
+"""Tasks that open and observe a TensorFlow source; in the child only. Each takes (context, arguments, blobs)."""
 
 from __future__ import annotations
 
