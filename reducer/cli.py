@@ -41,6 +41,8 @@ app = App(
     help_epilogue=EXAMPLES,
 )
 
+app.command("reducer.commands.bisect:bisect", name="bisect", help_epilogue="")
+
 
 @app.default
 def reduce_model(
@@ -52,25 +54,37 @@ def reduce_model(
     """Reduce one model."""
     _consistent(settings)
     from reducer.discovery import source_kind
-    from reducer.worker.host import Host, HostOptions, memory_cap
+    from reducer.worker.host import Host, HostOptions
+    from reducer.worker.machine import memory_cap
 
     source = source_kind(model)
+    options = HostOptions(preload=source.preload, memory=memory_cap(settings.memory_limit))
+    elsewhere = bool(settings.with_packages or settings.python)
     # Before the session is loaded: the zygote imports its backends meanwhile.
-    host = Host(HostOptions(preload=source.preload, memory=memory_cap(settings.memory_limit)))
+    host = None if elsewhere else Host(options)
     from reducer.progress import JsonProgress, make_progress
 
     progress = make_progress(as_json=settings.json, quiet=settings.quiet, verbose=settings.verbose)
     try:
+        if host is None:
+            from reducer.environments.elsewhere import options_elsewhere
+
+            host = Host(options_elsewhere(options, settings.python, settings.with_packages, progress.say))
         with source.load()(settings, model, progress, progress.say, host) as session:
             try:
                 finding = session.run()
                 if finding.status == "not_reproduced":
                     code, folder = NOTHING, None
                 else:
-                    from reducer.delivery import deliver
+                    from reducer.delivery import Place, deliver
 
+                    if settings.versions:
+                        from reducer.bisection.beside import with_versions
+
+                        finding = with_versions(finding, session.workspace.folder, progress.say)
                     progress.say("running the repro script in fresh processes")
-                    finding = deliver(finding, session.workspace, session.host.folder, session.completed)
+                    place = Place(session.host.folder, session.host.options.python)
+                    finding = deliver(finding, session.workspace, place, session.completed)
                     code, folder = REDUCED, session.workspace.target
             finally:
                 kept = session.abandon()

@@ -134,7 +134,8 @@ def source_of(subject: Subject) -> Source:
 def environment(prober: Prober) -> dict[str, Any]:
     """Versions of what matters, asked of the worker that ran it."""
     found: Mapping[str, Any] = {}
-    call = Call(VERSIONS, {"modules": ["onnx", "onnxruntime", "numpy"]}, (), 60.0)
+    packages = list(prober.host.options.packages)
+    call = Call(VERSIONS, {"modules": ["onnx", "onnxruntime", "numpy"], "packages": packages}, (), 60.0)
     answer = prober.host.call(call)
     if answer.outcome == RETURNED:
         found = answer.value["versions"]
@@ -143,7 +144,10 @@ def environment(prober: Prober) -> dict[str, Any]:
         "os": platform.system(),
         "arch": platform.machine(),
     }
-    return {**facts, **{name: version for name, version in found.items() if version}}
+    facts.update((name, version) for name, version in found.items() if version)
+    if packages:  # what one has to install to see it
+        facts["requirements"] = [f"{name}=={facts[name]}" for name in packages if name in facts]
+    return facts
 
 
 def _os_version() -> str:

@@ -11,12 +11,13 @@ import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from reducer.discovery import discover
 from reducer.finding import Artifact, Finding
+from reducer.worker.kit import plain_environment
 from reducer.workspace import Workspace
 from reporters.base import Document, Reporter
 from reporters.repro import ReproScript
@@ -27,18 +28,26 @@ SCRIPT = "repro_script"
 FAILS = 1
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where scripts are run: in empty folders under `scratch`, by the interpreter `python`."""
+
+    scratch: Path
+    python: str = sys.executable
+
+
 def _as_it_is(finding: Finding) -> Finding:
     return finding
 
 
 def deliver(
-    finding: Finding, workspace: Workspace, scratch: Path, complete: Callable[[Finding], Finding] = _as_it_is
+    finding: Finding, workspace: Workspace, place: Place, complete: Callable[[Finding], Finding] = _as_it_is
 ) -> Finding:
     """Write every artifact into the staging folder and commit it; the finding then names what was written.
 
-    `complete` adds what was still being found out while the scripts ran, in empty folders under `scratch`.
+    `complete` adds what was still being found out while the scripts ran.
     """
-    finding = complete(_with_script(finding, workspace, scratch))
+    finding = complete(_with_script(finding, workspace, place))
     rendered = [document for document in _render(finding) if document.kind != SCRIPT]
     named = {artifact.path for artifact in finding.artifacts}
     extra = tuple(Artifact(d.kind, d.path) for d in rendered if d.path not in named)
@@ -59,7 +68,7 @@ def _reporters() -> list[Reporter]:
     return [kind() for kind in discover("reporters", Reporter, "onnx_reduce.reporters")]  # type: ignore[type-abstract]
 
 
-def _with_script(finding: Finding, workspace: Workspace, scratch: Path) -> Finding:
+def _with_script(finding: Finding, workspace: Workspace, place: Place) -> Finding:
     """Write the repro script in the first form that reproduces: model inside, else the file beside it."""
     repro = finding.reproduction
     if repro is None:
@@ -76,7 +85,7 @@ def _with_script(finding: Finding, workspace: Workspace, scratch: Path) -> Findi
             return finding
         path = workspace.write(document.path, document.text)
         # Rendering all reports once loads and compiles their templates while the scripts run.
-        shown = _showing(path, form.timeout_seconds, scratch, partial(_render, candidate))
+        shown = _showing(path, form.timeout_seconds, place, partial(_render, candidate))
         if best is None or shown > best[0]:
             best = (shown, candidate, document)
         if shown == TIMES:
@@ -93,16 +102,16 @@ def _with_script(finding: Finding, workspace: Workspace, scratch: Path) -> Findi
     return replace(chosen, artifacts=(*chosen.artifacts, script))
 
 
-def _showing(script: Path, seconds: float, scratch: Path, meanwhile: Callable[[], object]) -> int:
+def _showing(script: Path, seconds: float, place: Place, meanwhile: Callable[[], object]) -> int:
     """In how many fresh interpreters, started in an empty folder, the script says that the bug is there."""
 
     def once(_: int) -> bool:
-        with tempfile.TemporaryDirectory(prefix="repro-", dir=scratch) as empty:
+        with tempfile.TemporaryDirectory(prefix="repro-", dir=place.scratch) as empty:
             try:
                 ended = subprocess.run(
-                    [sys.executable, str(script.resolve())],
+                    [place.python, str(script.resolve())],
                     cwd=empty,
-                    env={**os.environ, "TMPDIR": empty},
+                    env={**plain_environment(os.environ, place.python), "TMPDIR": empty},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

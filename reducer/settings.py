@@ -11,6 +11,7 @@ from cyclopts import Group, Parameter
 INPUT = Group("What goes in", sort_key=1)
 FAILURE = Group("Which failure", sort_key=2)
 COMMAND = Group("Your own check", sort_key=3)
+RUNTIME = Group("Another runtime", sort_key=3)
 SEARCH = Group("How long and how wide", sort_key=4)
 OUTPUT = Group("What comes out", sort_key=5)
 TENSORFLOW = Group("TensorFlow", sort_key=6)
@@ -45,6 +46,10 @@ class Settings:
     fail_regex: Annotated[str | None, Parameter(group=COMMAND, help="Only endings whose output matches count as the failure.")] = None  # fmt: skip
     fail_code: Annotated[tuple[int, ...], Parameter(group=COMMAND, negative=(), show_default=False, help="Only these exit codes count. Repeatable.")] = ()  # fmt: skip
     ignore_fail_code: Annotated[tuple[int, ...], Parameter(group=COMMAND, negative=(), show_default=False, help="These exit codes count as passing. Repeatable.")] = ()  # fmt: skip
+
+    with_packages: Annotated[tuple[str, ...], Parameter(name="--with", group=RUNTIME, negative=(), show_default=False, help="onnxruntime==1.17.3: run the model with these releases, installed into a cached environment. Any requirement; repeatable.")] = ()  # fmt: skip
+    python: Annotated[Path | None, Parameter(group=RUNTIME, help="Run the model under this interpreter (or, with --with, make the environment from it).")] = None  # fmt: skip
+    versions: Annotated[bool, Parameter(group=RUNTIME, negative=(), show_default=False, help="Find out since which release it fails (onnx-reduce bisect), and at which opsets. Installs wheels.")] = False  # fmt: skip
 
     timeout: Annotated[float | None, Parameter(group=SEARCH, help="Seconds for loading, and for running, the model once. Default: 10, more for large models and for a --check, then a multiple of the original's time.")] = None  # fmt: skip
     repeat: Annotated[int, Parameter(group=SEARCH, help="Climb the ladder up to that often until something fails: for failures that come and go.")] = 1  # fmt: skip

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping
 
 import numpy as np
 
@@ -93,7 +92,7 @@ def summary_of(value: Value) -> tuple[str, tuple[int, ...] | None]:
 def _describe(value: Value, payload: list[bytes]) -> Any:
     if value is None:
         return {"k": "none"}
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return {"k": "list", "items": [_describe(item, payload) for item in value]}
     if isinstance(value, dict):
         return {"k": "map", "keys": list(value), "items": [_describe(v, payload) for v in value.values()]}
@@ -131,7 +130,7 @@ def _rebuild(header: Any, payload: memoryview) -> tuple[Value, memoryview]:
     for item in header["items"]:
         rebuilt, payload = _rebuild(item, payload)
         items.append(rebuilt)
-    return (items if kind == "list" else dict(zip(header["keys"], items, strict=True))), payload
+    return (items if kind == "list" else dict(zip(header["keys"], items))), payload
 
 
 def decode(raw: bytes) -> Value:

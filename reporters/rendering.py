@@ -72,6 +72,8 @@ def versions(finding: Finding) -> str:
     """The packages that matter and the platform, in one line."""
     facts = finding.environment
     named = [f"{name} {facts[name]}" for name in _PACKAGES if facts.get(name)]
+    asked = [str(text).partition("==") for text in facts.get("requirements", ())]  # others that --with has named
+    named[-1:-1] = [f"{name} {version}" for name, _, version in asked if name not in _PACKAGES]
     system = " ".join(str(facts[key]) for key in ("os", "arch") if facts.get(key))
     return ", ".join([*named, system] if system else named)
 

@@ -144,6 +144,9 @@ def _head(finding: Finding, repro: Reproduction) -> list[str]:
     lines = [what or "A failure.", "", f"Seen with {versions(finding)}.", f"Expected: {expected}"]
     if actual and actual != what:
         lines.append(f"Actual: {actual}")
+    requirements = finding.environment.get("requirements")
+    if requirements:
+        lines.append(f"Install: pip install {' '.join(map(str, requirements))}")
     lines.append("Exit code: 1 while the bug is there, 0 when it is gone, 125 when it cannot be told.")
     # Backslashes and quotes would end or change the string; other unprintables are no Python source at all.
     plain = (line.replace("\\", "/").replace('"""', "'''") for line in lines)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Callable, ClassVar, Mapping
 
 from reducer.values import Tensors
 

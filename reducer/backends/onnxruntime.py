@@ -49,7 +49,7 @@ class OnnxRuntime(Backend):
                 return {}  # every output is of a type that the binding cannot hand out
             if raw_outputs or any(_is_narrow(value) for value in fed.values()):
                 return _run_with_ort_values(session, {name: outputs[name] for name in names}, fed)
-            return dict(zip(names, session.run(names, {k: _plain(v) for k, v in fed.items()}), strict=True))
+            return dict(zip(names, session.run(names, {k: _plain(v) for k, v in fed.items()})))
 
         return run
 
@@ -101,7 +101,7 @@ def _run_with_ort_values(session: Any, outputs: dict[str, str], feeds: Tensors) 
         else:
             fed[name] = ort.OrtValue.ortvalue_from_numpy(np.array(_plain(value)))
     made = session.run_with_ort_values(list(outputs), fed)
-    return {name: _fetched(value, NARROW.get(outputs[name])) for name, value in zip(outputs, made, strict=True)}
+    return {name: _fetched(value, NARROW.get(outputs[name])) for name, value in zip(outputs, made)}
 
 
 def _fetched(value: Any, narrow: str | None) -> Any:

@@ -16,7 +16,7 @@ def infer_types(context: Context, arguments: dict[str, Any], blobs: tuple[bytes,
 
     program = program_of(arguments, blobs)
     model = (
-        onnx.load(program, load_external_data=False)
+        onnx.load(str(program), load_external_data=False)
         if isinstance(program, Path)
         else onnx.ModelProto.FromString(program)
     )

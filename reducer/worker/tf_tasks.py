@@ -43,13 +43,14 @@ def observe(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...
         subject = open_source(arguments)
         entry = chosen_entry(subject, arguments.get("entry"))
         feeds = feeds_of(subject, arguments)
+        # Converted first: a call of a Keras model would number the names in the graph of the next.
+        context.stage("convert")
+        start = time.perf_counter()
+        conversion, seen = through(subject, entry, how, stop=bool(arguments.get("freeze_only")))
         context.stage("reference")
         expected = as_arrays(reference(subject, feeds))
     except Refused as refused:
         return {"refused": [str(refused), refused.hint]}, ()
-    context.stage("convert")
-    start = time.perf_counter()
-    conversion, seen = through(subject, entry, how, stop=bool(arguments.get("freeze_only")))
     inputs, ordered = in_order(seen, subject, feeds, expected)
     report = climb(context, conversion, ordered, arguments["settings"])
     seconds = time.perf_counter() - start
