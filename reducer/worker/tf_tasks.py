@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,7 +65,7 @@ def observe(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...
         "raises": entry in subject.raises,
         "inputs": named,
         "given": subject.given is not None or bool(arguments.get("inputs")),
-        "graph": saved_graph(seen, Path(arguments["folder"]) / "frozen.pb"),
+        "graph": saved_graph(seen, Path(arguments["folder"])),
         "keras": type(subject.keras_model).__name__ if entry == "from_keras" else "",
         "bytes": report.get("bytes", 0),
     }, ()
@@ -116,14 +117,17 @@ def through(subject: Subject, entry: str, how: How, *, stop: bool = False) -> tu
     return conversion, seen
 
 
-def saved_graph(seen: Captured, path: Path) -> dict[str, Any] | None:
-    """The captured graph in a file; None when the entry point failed before there was one, or it is TFLite."""
+def saved_graph(seen: Captured, folder: Path) -> dict[str, Any] | None:
+    """The captured graph in a file of its own; None when the entry point failed before there was one, or it is TFLite."""
     if seen.graph is None or seen.tflite:
         return None
-    path.write_bytes(seen.graph.SerializeToString())
+    # A name of its own: workers remember graphs by their path.
+    handle, path = tempfile.mkstemp(suffix=".pb", prefix="frozen-", dir=folder)
+    with open(handle, "wb") as stream:
+        stream.write(seen.graph.SerializeToString())
     nodes = sum(1 for n in seen.graph.node if n.op not in ("Const", "Placeholder"))
     nodes += sum(1 for f in seen.graph.library.function for n in f.node_def if n.op != "Const")
-    return {"path": str(path), "inputs": seen.inputs, "outputs": seen.outputs, "nodes": nodes, "renamed": seen.renamed}
+    return {"path": path, "inputs": seen.inputs, "outputs": seen.outputs, "nodes": nodes, "renamed": seen.renamed}
 
 
 def record(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
