@@ -265,7 +265,7 @@ def failure_of(end: Converted, found: Reproduced) -> Failure:
 def _one_minimal(end: Converted) -> bool:
     best = end.problem.best
     if end.status != "reduced" or len(best.nodes()) != len(best.keep):
-        return False  # nodes that are glued together were not tried one by one
+        return False  # nodes that are glued together, or lie in functions, were not tried one by one
     if len(best.keep) == 1:
         return True
     return is_one_minimal(end.problem, (edit.apply(best) for edit in DropNodes().propose(best)))

@@ -40,6 +40,12 @@ def seeds(program: GraphProgram, report: Mapping[str, Any], target: FailureSigna
     return as_seeds(program, found)
 
 
+def typed_seeds(program: GraphProgram, target: FailureSignature) -> list[Seed]:
+    """Nodes of the types that the failure's own text names."""
+    mentioned = set(words(target.detail))
+    return as_seeds(program, (r.ref.id for r in program.records if r.ref.op_type in mentioned))
+
+
 def as_seeds(program: GraphProgram, nodes: Iterable[NodeId]) -> list[Seed]:
     """One seed per group of nodes, in order, a few."""
     leaders = {member: group for group in program.keep for member in program.source.groups[group]}

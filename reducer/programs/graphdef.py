@@ -45,7 +45,7 @@ class GraphProgram(Program):
         return tuple(self.source.records[node] for node in ids)
 
     def nodes(self) -> Sequence[NodeRef]:
-        return [record.ref for record in self.records]
+        return [ref for record in self.records for ref in (record.ref, *record.inner)]
 
     def units(self) -> Sequence[NodeId]:
         return sorted(self.keep)
@@ -66,11 +66,12 @@ class GraphProgram(Program):
         return replace(self, keep=keep, cuts={**self.cuts, **cuts})
 
     def size(self) -> Size:
-        types = len({r.ref.op_type for r in self.records})
+        nodes = self.nodes()
+        types = len({ref.op_type for ref in nodes})
         free = sum(self.free_dims(name) for name in self.inputs)
         elements = sum(_elements(ref) for ref in self.all_values.values())
         letters = sum(literal_length(ref) for ref in self.all_values.values())
-        return (len(self.records), types, len(self.outputs), elements, letters, free)
+        return (len(nodes), types, len(self.outputs), elements, letters, free)
 
     def key(self) -> str:
         parts = [

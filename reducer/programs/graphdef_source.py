@@ -38,11 +38,13 @@ class Tensor:
 
 @dataclass(frozen=True)
 class GraphRecord:
-    """One node. `reads` are tensor names; leaves (Const, Placeholder) follow whoever reads them."""
+    """One node. `reads` are tensor names; leaves (Const, Placeholder) follow whoever reads them. `inner` are the nodes
+    of the functions that it calls: loop bodies, branches."""
 
     ref: NodeRef
     reads: tuple[str, ...]
     outputs: tuple[Tensor, ...]
+    inner: tuple[NodeRef, ...] = ()
 
     @property
     def name(self) -> str:
@@ -73,7 +75,8 @@ class GraphSource:
         for number, node in enumerate(table["nodes"]):
             outputs = tuple(_tensor(wire) for wire in node["outputs"])
             ref = NodeRef(number, node["op"], node["name"], (), node["name"])
-            records.append(GraphRecord(ref, tuple(node["inputs"]), outputs))
+            inner = tuple(NodeRef(number, op, name, (node["name"],), name) for name, op in node.get("inner", ()))
+            records.append(GraphRecord(ref, tuple(node["inputs"]), outputs, inner))
         constants = {name: ValueRef.from_wire(wire) for name, wire in table["constants"].items()}
         return GraphSource(path, records, constants, ends)
 

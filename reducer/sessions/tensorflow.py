@@ -21,7 +21,7 @@ from reducer.frontends.tensorflow import (
     record,
     wait_for_tensorflow,
 )
-from reducer.localizers.conversion import differing_seeds, seeds
+from reducer.localizers.conversion import differing_seeds, seeds, typed_seeds
 from reducer.oracles.conversion import (
     CURED,
     GROSS,
@@ -32,6 +32,7 @@ from reducer.oracles.conversion import (
     died_signature,
     signature_of,
 )
+from reducer.oracles.graph_lifter import GraphLifter
 from reducer.oracles.limits import Limits
 from reducer.passes.base import Stage
 from reducer.programs.graphdef import GraphProgram
@@ -152,6 +153,9 @@ class TensorFlowSession(Session):
             problem.judge(program)
             reducer = Reducer(problem, [p for p in passes if p.stage is Stage.CUT])
             reducer.run(self._seeds(aim, program))
+            lifter = GraphLifter(oracle)
+            while lifter.lift(problem):
+                reducer.run(self._seeds_inside(aim, problem.best))
             self._publicly(oracle, problem, program)
             Reducer(problem, passes).finish()
 
@@ -192,6 +196,12 @@ class TensorFlowSession(Session):
         if aim.report["difference"] is not None:
             return differing_seeds(program, aim.oracle, aim.oracle.how)
         return seeds(program, aim.report, aim.target)
+
+    def _seeds_inside(self, aim: Aim, program: GraphProgram) -> list[Seed]:
+        """Seeds in a graph that was opened up, which the source's report does not know."""
+        if aim.report and aim.report["difference"] is not None:
+            return differing_seeds(program, aim.oracle, aim.oracle.how)
+        return typed_seeds(program, aim.target)
 
     def _reduce_layers(self, aim: Aim) -> Finding:
         """The failure is not in the graph: reduce the Keras layers, when there are any."""

@@ -37,12 +37,13 @@ def load_graph(path: str) -> Any:
 def table_of(path: str, inputs: Sequence[str], feeds: Sequence[Any], store: Path) -> dict[str, Any]:
     """Every node with its edges and the recorded value of every tensor that can be had.
 
-    Reply: {"nodes": [{name, op, inputs, controls, outputs: [{name, dtype, shape, value, by_shape}], bytes}]},
-    topological. `by_shape`: the value follows from the shapes of the inputs alone.
+    Reply: {"nodes": [{name, op, inner: [[name, op]], inputs, outputs: [{name, dtype, shape, value, by_shape}]}],
+    "constants": {tensor: value}}, topological. `inner` is what lies in the functions that a node calls; `by_shape`: the value follows from the shapes of the inputs alone.
     """
     import tensorflow as tf
 
-    graph, _ = load_graph(path)
+    graph, by_name = load_graph(path)
+    inner = inner_nodes(graph)
     with tf.Graph().as_default() as opened:
         tf.import_graph_def(graph, name="")
         operations = _sorted(opened.get_operations())
@@ -59,6 +60,7 @@ def table_of(path: str, inputs: Sequence[str], feeds: Sequence[Any], store: Path
                 {
                     "name": op.name,
                     "op": op.type,
+                    "inner": [place for f in called_functions(by_name[op.name]) for place in inner.get(f, [])],
                     "inputs": [t.name for t in op.inputs],
                     "outputs": [_described(t, refs.get(t.name), t.name in shaped) for t in op.outputs],
                 }
@@ -67,6 +69,23 @@ def table_of(path: str, inputs: Sequence[str], feeds: Sequence[Any], store: Path
     for name, value in append_values(store, {f"{n.name}:0": _constant(n) for n in constants if _plain(n)}).items():
         refs[name] = value
     return {"nodes": nodes, "constants": {f"{n.name}:0": refs[f"{n.name}:0"].to_wire() for n in constants if _plain(n)}}
+
+
+def inner_nodes(graph: Any) -> dict[str, list[list[str]]]:
+    """[name, op type] of everything that a library function does, the functions that it calls included."""
+    functions = {f.signature.name: f for f in graph.library.function}
+
+    def inside(name: str, seen: frozenset[str]) -> list[list[str]]:
+        found = []
+        for node in functions[name].node_def:
+            if node.op not in (*LEAVES, "NoOp"):
+                found.append([f"{name}/{node.name}", node.op])
+            for called in called_functions(node):
+                if called in functions and called not in seen:
+                    found += inside(called, seen | {called})
+        return found
+
+    return {name: inside(name, frozenset({name})) for name in functions}
 
 
 def _sorted(operations: Iterable[Any]) -> list[Any]:

@@ -85,6 +85,32 @@ def test_the_same_fault_is_logged_by_one_entry_point_and_raised_by_another(tf_ho
     assert details[0] == details[1]
 
 
+LOOP = """
+import numpy as np
+import tensorflow as tf
+
+def get_function():
+    def model(x, ids):
+        def body(i, y):
+            return i + 1, tf.tanh((tf.nn.relu(y) + 1.0) * tf.cast(ids // 3, tf.float32)[:, None])
+
+        _, y = tf.while_loop(lambda i, _: i < tf.shape(x)[0], body, [0, x])
+        return tf.nn.softmax(y) + y
+
+    return model, [tf.TensorSpec([None, 3], tf.float32, name="x"), tf.TensorSpec([None], tf.int32, name="ids")]
+
+def get_inputs():
+    return [np.ones((2, 3), np.float32), np.array([-1, 4], np.int32)]
+"""
+
+
+def test_a_node_in_the_body_of_a_loop_is_found(tf_host: Host, tmp_path: Path) -> None:
+    case = tmp_path / "case.py"
+    case.write_text(LOOP)
+    finding = session(case, tf_host, tmp_path).run()
+    check(finding, {"nodes": 1, "op_types": {"FloorDiv": 1}, "stage": "compare", "suspect": "FloorDiv", "calls": 20})
+
+
 def test_a_healthy_model_is_not_reduced(tf_host: Host, tmp_path: Path) -> None:
     case = tmp_path / "case.py"
     case.write_text("import tensorflow as tf\ndef get_function():\n    return tf.tanh, [tf.TensorSpec([None, 2])]\n")
