@@ -101,7 +101,7 @@ class OnnxSession(Session):
         given = [settings.inputs, settings.expected]
         options = {
             "check": [settings.check, settings.fail_regex, settings.fail_code, settings.ignore_fail_code],
-            "run": [settings.provider_name(), settings.opt_level, settings.reference, settings.stage],
+            "run": [settings.provider_name(), settings.opt_level, settings.reference, settings.stage, settings.backend],
             "custom_ops": [str(library) for library in settings.custom_ops],
             "inputs": [settings.seed, settings.input_shape, settings.dim],
             "tolerance": [settings.rtol, settings.atol],
