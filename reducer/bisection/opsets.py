@@ -17,6 +17,7 @@ from reducer.finding import VersionFact
 from reducer.frontends.onnx import load_source, parse_model
 from reducer.frontends.subject import Subject
 from reducer.programs.onnx import OnnxProgram
+from reducer.saving import FEW_BYTES, outside_bytes
 from reducer.worker.host import Host
 from reducer.worker.protocol import RETURNED, Call
 
@@ -54,6 +55,8 @@ def sweep_opsets(
 def _at(judge: ModelJudge, host: Host, opset: int, own: int) -> Told:
     if opset == own:
         return judge.judge_model(host, judge.subject)
+    if outside_bytes(judge.subject.program) > FEW_BYTES:
+        return Told(Verdict.UNKNOWN, "cannot be converted: its weights are too large for the version converter")
     raw = judge.subject.program.model_bytes(inline=True)
     answer = host.call(Call(CONVERT, {"opset": opset}, (raw,), CONVERT_SECONDS))
     if answer.outcome != RETURNED or not answer.blobs:
