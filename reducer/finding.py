@@ -255,7 +255,8 @@ class Finding:
     """What one run of onnx-reduce knows about one failure.
 
     `window` is the sentence that the versions prove ("fails since 1.24.1, last good 1.23.2"); `tracker` is where to
-    file by the routing rules (owner/name), `tracker_why` the rule that decided; `flaky` is "k/n" where the failure comes and goes.
+    file by the routing rules (owner/name), `tracker_why` the rule that decided; `flaky` is "k/n" where the failure
+    comes and goes.
     """
 
     tool_version: str

@@ -21,6 +21,7 @@ SUSPECTS = 5
 # Longer blocks are folded, so that the headings of the form stay on one screen.
 GRAPH_LINES, SCRIPT_LINES = 40, 150
 _TEMPLATES = {"onnxruntime": "issue/onnxruntime.md.j2", "onnx": "issue/onnx.md.j2"}
+_CONVERTERS = ("converter", "torch", "tf2onnx", "sklearn-onnx", "onnxmltools", "paddle2onnx", "spox", "pnnx")
 # Options of ONNX Runtime's form 08-general.yml, to the letter: GitHub knows no others.
 OTHER = "Other / Unknown"
 _PLATFORM = {"Linux": "Linux", "Darwin": "Mac", "Windows": "Windows"}
@@ -129,7 +130,7 @@ def _values(finding: Finding, failure: Failure, reduced: Reduced, sections: Sect
         "arch": _ARCH.get(str(environment.get("arch")), OTHER),
         "provider": _PROVIDER.get(provider.removesuffix("ExecutionProvider"), OTHER),
         "provider_name": provider,
-        "conversion": any(s.project == "converter" for s in finding.suspects[:1]),
+        "conversion": any(s.project in _CONVERTERS for s in finding.suspects[:1]),
         "generated": finding.source.inputs == "generated" and failure.stage in ("run", "compare"),
     }
 
