@@ -61,7 +61,7 @@ def checks(finding: Finding, draft: Draft) -> tuple[str, ...]:
         found.append("The inputs were generated. Make sure that they are legal for this model.")
     if finding.failure and finding.failure.symptom in ("wrong_output", "nan_or_inf"):
         found.append("Make sure that the values are ordinary ones: differences at extreme magnitudes are often closed.")
-    if any(s.project == "converter" for s in finding.suspects[:1]):
+    if any(s.project in CONVERTERS for s in finding.suspects[:1]):
         found.append("The model itself is not legal: it may be the converter that has to be told.")
     found.append("Read issue.md from the first line to the last one; you sign it.")
     return (*found, *draft.tracker.checks(draft.facts))
