@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from reducer.finding import Feed, Finding, Probe, Reproduction
-from reporters.repro import ReproScript
-from tests.reporters.builders import finding
+from reducer.finding import Feed, Probe, Reproduction
+from tests.reporters.builders import run_text, script_of
 
 CODE = """@tf.function(input_signature=[
     tf.TensorSpec([None, 2], tf.int32, name="ids"),
@@ -26,11 +27,6 @@ BASE = Reproduction(
 )
 
 
-def script(repro: Reproduction) -> str:
-    told: Finding = replace(finding(), reproduction=repro)
-    return ReproScript().render(told)[0].text
-
-
 @pytest.mark.parametrize(
     "repro",
     [
@@ -46,23 +42,31 @@ def script(repro: Reproduction) -> str:
     ],
 )  # fmt: skip
 def test_every_form_is_python_of_its_own(repro: Reproduction) -> None:
-    text = script(repro)
-    compile(text, "repro.py", "exec")
-    assert "reducer" not in text
-    assert "tf2onnx" in text
-    assert text.count("sys.exit(125)") >= 2
+    text = script_of(repro)  # compiles it
+    assert "import tf2onnx.convert" in text
+    assert "sys.exit(1" in text
+    assert "125" in text
 
 
-def test_literals_and_options_stand_in_the_script() -> None:
-    text = script(BASE)
+def test_literals_and_options_stand_in_the_script_of() -> None:
+    text = script_of(BASE)
     assert 'np.array([[-1, 0]], dtype="int32")' in text
     assert "from_function(model, input_signature=model.input_signature, opset=15)" in text
     assert "inputs.npz" not in text
-    assert "inputs.npz" in script(replace(BASE, feeds=(Feed("ids", "int32", (100, 2)),)))
+    assert "inputs.npz" in script_of(replace(BASE, feeds=(Feed("ids", "int32", (100, 2)),)))
 
 
 def test_a_load_failure_needs_no_feeds_and_looks_at_the_log() -> None:
-    text = script(replace(BASE, stage="load", fragments=(": Erfc] is not supported",), mismatch=""))
+    text = script_of(replace(BASE, stage="load", fragments=(": Erfc] is not supported",), mismatch=""))
     assert "FEEDS" not in text
     assert '": Erfc] is not supported",' in text
     assert "log.getvalue()" in text
+
+
+def test_what_breaks_before_the_conversion_is_no_verdict(tmp_path: Path) -> None:
+    text = script_of(replace(BASE, stage="convert", model_code="model = 1 / 0", mismatch=""))
+    # The packages are stood in for: this is about the exit code alone.
+    text = re.sub(r"^import (onnxruntime as ort|tensorflow as tf|tf2onnx.convert)$", "", text, flags=re.M)
+    ended = run_text(text, tmp_path)
+    assert ended.returncode == 125
+    assert "cannot tell: ZeroDivisionError" in ended.stdout
