@@ -42,6 +42,7 @@ class Recorder:
             program = event.program
             workspace.pending.offer(lambda: workspace.write(self.best, self.write(program)), self.weigh(program))
             workspace.improved = True
+            workspace.curve.append((event.number, event.nodes))
         elif isinstance(event, PassFault):
             workspace.write(f"crash/{event.name.replace(' ', '_')}.txt", event.trace)
             self.say(f"the pass {event.name!r} broke and is switched off; see crash/ in the output folder")

@@ -36,6 +36,7 @@ class Settings:
 
     stage: Annotated[Stage | None, Parameter(group=FAILURE, help="Reduce the failure of this rung, not the first one that matters.")] = None  # fmt: skip
     reference: Annotated[Reference, Parameter(group=FAILURE, help="Witnesses to compare outputs with.")] = "auto"
+    backend: Annotated[str, Parameter(group=FAILURE, help="System under test: onnxruntime, or a rewriter whose result is compared with the original: onnxslim, onnxsim, onnxoptimizer, version-converter[:OPSET], onnxscript-optimizer; or openvino.")] = "onnxruntime"  # fmt: skip
     provider: Annotated[str, Parameter(group=FAILURE, help="Execution provider of ONNX Runtime (CPU, CUDA, ... or the full name).")] = "CPU"  # fmt: skip
     opt_level: Annotated[Level, Parameter(group=FAILURE, help="Graph optimization level of ONNX Runtime.")] = "all"
     custom_ops: Annotated[tuple[Path, ...], Parameter(group=FAILURE, negative=(), show_default=False, help="LIB.so: library of custom operators for ONNX Runtime; its code runs in the worker. Repeatable.")] = ()  # fmt: skip
@@ -65,6 +66,7 @@ class Settings:
     outputs_as_nchw: Annotated[tuple[str, ...], Parameter(group=TENSORFLOW, negative=(), show_default=False, help="Outputs that tf2onnx is to make NCHW, by name. Repeatable.")] = ()  # fmt: skip
 
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT, help="Folder to write. Default: MODEL.reduced")] = None  # fmt: skip
+    tracker: Annotated[str | None, Parameter(group=OUTPUT, help="Draft the issue for this tracker (onnx, pytorch, owner/name, ...). Default: by what fails.")] = None  # fmt: skip
     resume: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Go on where the same command was cut off; nothing that was judged then is run again.")] = False  # fmt: skip
     force: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Replace the output folder when it exists.")] = False  # fmt: skip
     json: Annotated[bool, Parameter(name="--json", group=OUTPUT, negative=(), show_default=False, help="Progress and result on stdout, one JSON object a line.")] = False  # fmt: skip

@@ -52,6 +52,8 @@ class Workspace:
             self._log = open(self.folder / LOG, "a", encoding="utf-8")  # noqa: SIM115 - closed in close()
         self.improved = (self.folder / MODEL).exists()
         self.pending = Pending()
+        # (oracle call, nodes of the best so far) at every improvement.
+        self.curve: list[tuple[int, int]] = []
         self._also: dict[str, dict[str, Any]] = {}
 
     def _make_staging(self) -> Path:
