@@ -75,6 +75,9 @@ def _with_script(finding: Finding, workspace: Workspace, place: Place) -> Findin
     if repro is None:
         return finding
     forms = [repro] if repro.model_text is None else [repro, replace(repro, model_text=None)]
+    if repro.form == "tf2onnx" and repro.model_text is not None:
+        # Readable calls first, the graph as text where they do not show it.
+        forms[1] = replace(repro, model_code=repro.model_text, model_text=None)
     best: tuple[int, Finding, Document] | None = None
     for form in forms:
         candidate = replace(finding, reproduction=form)

@@ -115,7 +115,8 @@ class Contrast:
 @dataclass(frozen=True)
 class OptimizerFacts:
     """What the optimizer did. `levels` maps a level to fails | passes | differs | unknown; `modified` are the passes
-    that changed the reduced graph, `culprits` those without which it does not fail; texts of the graph around."""
+    that changed the reduced graph, `culprits` those without which it does not fail; texts of the graph around.
+    `alone` is a still smaller model that needs every pass but the culprits switched off, where there is one."""
 
     tool: str
     levels: Mapping[str, str] = field(default_factory=dict)
@@ -124,6 +125,7 @@ class OptimizerFacts:
     confirmed: bool = False
     before: str | None = None
     after: str | None = None
+    alone: str | None = None
 
 
 @dataclass(frozen=True)
@@ -260,7 +262,8 @@ class Finding:
     """What one run of onnx-reduce knows about one failure.
 
     `window` is the sentence that the versions prove ("fails since 1.24.1, last good 1.23.2"); `tracker` is where to
-    file by the routing rules (owner/name); `flaky` is "k/n" where the failure comes and goes.
+    file by the routing rules (owner/name), `tracker_why` the rule that decided; `flaky` is "k/n" where the failure
+    comes and goes.
     """
 
     tool_version: str
@@ -285,6 +288,7 @@ class Finding:
     neighbourhood: tuple[GraphNode, ...] = ()
     tracker: str | None = None
     flaky: str | None = None
+    tracker_why: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict in the order of the schema."""

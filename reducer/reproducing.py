@@ -22,6 +22,7 @@ from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Order, Prober
 from reducer.programs.onnx import OnnxProgram
+from reducer.saving import outside_bytes
 from reducer.signature import literal_fragments
 from reducer.values import Value, ValueRef, is_narrow
 from reducer.worker.protocol import RETURNED, Call
@@ -191,7 +192,7 @@ def _probe(probe: Probe) -> finding.Probe:
 
 def _text(program: OnnxProgram, prober: Prober) -> tuple[str | None, str | None]:
     """(text for people when short enough, the same when parsing it gives the model back)."""
-    raw = program.model_bytes(inline=True) if program.outside_bytes <= MOST_INLINE_BYTES else b""
+    raw = program.model_bytes(inline=True) if outside_bytes(program) <= MOST_INLINE_BYTES else b""
     if not 0 < len(raw) <= MOST_INLINE_BYTES:
         return None, None
     answer = prober.host.call(Call(MODEL_TEXT, {}, (raw,), TEXT_SECONDS))

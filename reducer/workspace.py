@@ -129,10 +129,10 @@ class Workspace:
             self._log.write(json.dumps(record) + "\n")
             self._log.flush()
 
-    def also_found(self, signature: str, detail: str, model: Content) -> None:
+    def also_found(self, signature: str, detail: str, model: Content, suffix: str = ".onnx") -> None:
         """Keep a candidate that fails otherwise, once per signature."""
         if signature and signature not in self._also:
-            path = f"{ALSO}/{signature}.onnx"
+            path = f"{ALSO}/{signature}{suffix}"
             self.write(path, model)
             self._also[signature] = {"signature": signature, "detail": detail, "path": path}
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from reducer.finding import Finding, Probe, Reproduction
+from reporters import repro_tf2onnx
 from reporters.base import Document, Reporter
 from reporters.literals import NOTHING, expression, is_narrow, is_saved
 from reporters.privacy import scrub_paths
 from reporters.rendering import one_line, render, versions
+from reporters.rewriters import REWRITERS, rewriting, rewriting_import
 from reporters.shareable import cleaner
 from reporters.trackers.base import facts_of
 from reporters.wording import message_of
@@ -40,7 +42,7 @@ LEVELS = {
     "layout": "ORT_ENABLE_LAYOUT",
     "all": "ORT_ENABLE_ALL",
 }
-_BACKENDS = ("onnxruntime", "reference", "onnx-checker", "onnx-shape-inference", "onnx-inliner")
+_BACKENDS = (*REWRITERS, "onnxruntime", "reference", "onnx-checker", "onnx-shape-inference", "onnx-inliner")
 # The header as onnx.printer breaks it; one line says the same.
 _HEADER = re.compile(r"\A<\s+(ir_version: \d+),\s+(opset_import: \[[^\]\n]*\])\s+>\n")
 _CODE_NAMES = {
@@ -53,12 +55,14 @@ _CODE_NAMES = {
 
 @dataclass(frozen=True)
 class Run:
-    """One probe as code. `runs` is False for backends and failures that need no run."""
+    """One probe as code. `runs` is False for backends and failures that need no run; `rewrite` is the expression of
+    the rewritten model."""
 
     backend: str
     level: str
     provider: str
     runs: bool
+    rewrite: str = ""
     libraries: tuple[str, ...] = ()
 
     @property
@@ -77,6 +81,8 @@ class ReproScript(Reporter):
     def render(self, finding: Finding) -> Sequence[Document]:
         """The script, or nothing without a reproduction that can be written down."""
         repro = finding.reproduction
+        if repro is not None and repro.form == "tf2onnx":
+            return [Document("repro_script", "repro.py", repro_tf2onnx.script(finding, repro, _head(finding, repro)))]
         if repro is None or not _can_write(repro):
             return []
         values = _values(finding, repro)
@@ -91,7 +97,10 @@ def _can_write(repro: Reproduction) -> bool:
 
 
 def _values(finding: Finding, repro: Reproduction) -> dict[str, Any]:
-    runs = [_run(probe, repro) for probe in repro.probes] if repro.form != "command" else []
+    fresh = "onnx.ModelProto.FromString(MODEL.SerializeToString())"
+    held = _model(repro) is not None or repro.model_code is not None
+    own = fresh if held else "onnx.load(MODEL)"
+    runs = [_run(probe, repro, own) for probe in repro.probes] if repro.form != "command" else []
     fed = repro.feeds if any(run.runs for run in runs) else ()
     model, code = _model(repro), None
     own_imports: list[str] = []
@@ -142,13 +151,14 @@ def _tail(piece: str) -> str:
     return piece if len(piece) <= PIECE_LENGTH else piece[-PIECE_LENGTH:].partition(" ")[2] or piece[-PIECE_LENGTH:]
 
 
-def _run(probe: Probe, repro: Reproduction) -> Run:
+def _run(probe: Probe, repro: Reproduction, model: str) -> Run:
     level = LEVELS[probe.options.get("opt_level", "all")]
     provider = probe.options.get("provider", "CPUExecutionProvider")
     if not provider.endswith("ExecutionProvider"):
         provider += "ExecutionProvider"
     libraries = tuple(name for name in probe.options.get("custom_ops", "").split(os.pathsep) if name)
-    return Run(probe.backend, level, provider, repro.stage in ("run", "compare"), libraries)
+    runs = repro.stage in ("run", "compare")
+    return Run(probe.backend, level, provider, runs, rewriting(probe, model), libraries)
 
 
 def _seconds(repro: Reproduction) -> str:
@@ -211,7 +221,10 @@ def _imports(repro: Reproduction, runs: Sequence[Run], text: bool, code: str | N
         found.append("import onnx.parser")
     elif backends - {"onnxruntime"} or narrow or (code is not None and (not backends or "onnx." in code)):
         found.append("import onnx")
-    if "onnxruntime" in backends:
+    found += [line for run in runs if (line := rewriting_import(run.backend))]
+    if any(run.rewrite for run in runs):
+        found.append("import onnx")
+    if "onnxruntime" in backends or any(run.rewrite and run.runs for run in runs):
         found.append("import onnxruntime as ort")
     if "onnx-inliner" in backends:
         found.append("import onnx.inliner")
