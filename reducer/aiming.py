@@ -17,6 +17,7 @@ from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Prober
 from reducer.settings import Settings
 from reducer.signature import of_observation
+from reducer.systems import system_under_test
 
 AnyOracle = CrashOracle | MismatchOracle | NanOracle | CommandOracle
 Say = Callable[[str], None]
@@ -37,8 +38,9 @@ def aim(
     settings: Settings, subject: Subject, prober: Prober, limits: Limits, say: Say
 ) -> tuple[Target | None, Ladder, Plan]:
     """Climb the ladder, or run the user's check; no target when nothing fails."""
+    system = system_under_test(settings.backend, prober)
     extra = custom_ops_option(settings.custom_ops, prober.host)
-    plan = Plan(settings.opt_level, settings.provider_name(), settings.reference, subject.expected, extra)
+    plan = Plan(settings.opt_level, settings.provider_name(), settings.reference, subject.expected, extra, *system)
     if settings.check:
         say("running the check on the original model")
         return _of_command(settings, subject, prober, limits, plan), Ladder(), plan

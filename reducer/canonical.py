@@ -21,7 +21,7 @@ from reducer.errors import EditConflict, UsageError
 from reducer.frontends.onnx import load_source
 from reducer.programs.onnx import OnnxProgram
 from reducer.programs.onnx_source import subgraphs, walk
-from reducer.saving import FEW_BYTES
+from reducer.saving import FEW_BYTES, outside_bytes
 
 GRAPH, FUNCTION_DOMAIN = "g", "d"
 
@@ -66,7 +66,7 @@ def published(
     """The canonical form of `program`. Names that are `words` of the failure's message are not given to anything: they
     would be taken for names there; `given` ones (old: new) stand. Raises EditConflict when it cannot be written."""
     # Weights that are too many to be held stay outside; save_model puts them in.
-    model = onnx.ModelProto.FromString(program.model_bytes(inline=program.outside_bytes <= FEW_BYTES))
+    model = onnx.ModelProto.FromString(program.model_bytes(inline=outside_bytes(program) <= FEW_BYTES))
     form = _Form(model, words, given or {})
     form.rename, form.node_names = rename, node_names
     form.apply()
@@ -78,7 +78,7 @@ def fixed(program: OnnxProgram, model: onnx.ModelProto, names: dict[str, str]) -
     raw = model.SerializeToString(deterministic=True)
     old_to_new = {old: new for new, old in names.items() if not new.startswith("node ")}
     try:
-        source = load_source(model, program.folder, program.folder if program.outside_bytes > FEW_BYTES else None)
+        source = load_source(model, program.folder, program.folder if outside_bytes(program) > FEW_BYTES else None)
     except UsageError as error:
         raise EditConflict(str(error)) from error
     whole = OnnxProgram.of(replace(source, tag=f"final {hashlib.sha256(raw).hexdigest()}"), program.policy)

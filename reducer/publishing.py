@@ -47,9 +47,10 @@ class Edition(Generic[AnyOracle]):
 
 @dataclass(frozen=True)
 class Wish:
-    """Names as they are or not, in how many fresh processes to confirm, and how often to ask for one verdict."""
+    """Names and numbers as they are or not, in how many fresh processes to confirm, how often to ask for a verdict."""
 
     keep_names: bool = False
+    keep_weights: bool = False
     confirm: int = TIMES
     tries: int = 1
 
@@ -121,6 +122,11 @@ def why_original(aim: Aim, *, keep_weights: bool) -> str:
     return "the verdict is known for these alone" if known or aim.nan else "the failure needs them"
 
 
+def names_of(program: OnnxProgram, form: Published) -> dict[str, str]:
+    """Every name of the source `program` with what the final form calls it; nothing when nothing was renamed."""
+    return {**dict.fromkeys(secret_names(program), ""), **form.table} if form.names else {}
+
+
 def secret_names(program: OnnxProgram) -> set[str]:
     """Everything that the source gives a name: tensors, nodes, bodies, functions, symbolic dims."""
     source = program.source
@@ -140,8 +146,9 @@ def secret_names(program: OnnxProgram) -> set[str]:
     return found - {""}
 
 
-def original_values(program: OnnxProgram, why: str) -> dict[str, str]:
-    """Tensors of a final program that still hold numbers of the source, each with the reason `why`."""
+def original_values(program: OnnxProgram, aim: Aim, wish: Wish) -> dict[str, str]:
+    """Tensors of a final program that still hold numbers of the source, each with the reason."""
+    why = why_original(aim, keep_weights=wish.keep_weights)
 
     found = {}
     draft = Draft.of(program)

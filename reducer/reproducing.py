@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 from reducer import finding
+from reducer.backend_folder import write_backend_folder
 from reducer.custom_ops import OPTION, libraries_in
 from reducer.errors import EditConflict
 from reducer.finding import Artifact, Feed, Reproduction
@@ -24,7 +25,7 @@ from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Order, Prober
 from reducer.programs.fed import formula_of
 from reducer.programs.onnx import OnnxProgram
-from reducer.saving import FEW_BYTES
+from reducer.saving import FEW_BYTES, outside_bytes
 from reducer.signature import literal_fragments
 from reducer.values import Value, ValueRef, is_narrow
 from reducer.worker.protocol import RETURNED, Call
@@ -75,7 +76,12 @@ def write_data(workspace: Workspace, program: OnnxProgram, prober: Prober, facts
     if facts.right:
         workspace.write_npz(EXPECTED, {name: ref.read() for name, ref in facts.right.items()})
         written.append(Artifact("other", EXPECTED))
-    return tuple(written)
+    right = {name: ref.read() for name, ref in (facts.right or {}).items()}
+    order = (*program.interface.inputs, *program.interface.outputs)
+    if outside_bytes(program) > FEW_BYTES:
+        return tuple(written)  # too large for a regression test anyway
+    folder = write_backend_folder(workspace, program.model_bytes(inline=True), _feeds(program, prober), right, order)
+    return (*written, *folder)
 
 
 def copy_libraries(workspace: Workspace, libraries: Sequence[Path]) -> list[Artifact]:
@@ -97,7 +103,7 @@ def reproduction(
 ) -> tuple[str | None, Reproduction]:
     """(the model as text for people, all that a script needs)."""
     shown, faithful = _text(program, prober)
-    known = faithful is not None or program.outside_bytes > FEW_BYTES
+    known = faithful is not None or outside_bytes(program) > FEW_BYTES
     code = None if known else model_code(onnx.ModelProto.FromString(program.model_bytes(inline=True)))
     base = Reproduction(
         form="command",
@@ -161,6 +167,7 @@ def _of_mismatch(base: Reproduction, oracle: MismatchOracle, facts: ReproFacts) 
         rtol=rtol,
         atol=atol,
         mismatch=dispute.difference.kind,
+        expected=_described({name: ref.read() for name, ref in (facts.right or {}).items()}),
         expected_text=_excerpt(facts.right),
         actual_text=_excerpt(facts.wrong),
     )
@@ -194,7 +201,7 @@ def _probe(probe: Probe) -> finding.Probe:
 
 def _text(program: OnnxProgram, prober: Prober) -> tuple[str | None, str | None]:
     """(text for people when short enough, the same when parsing it gives the model back)."""
-    raw = program.model_bytes(inline=True) if program.outside_bytes <= MOST_INLINE_BYTES else b""
+    raw = program.model_bytes(inline=True) if outside_bytes(program) <= MOST_INLINE_BYTES else b""
     if not 0 < len(raw) <= MOST_INLINE_BYTES:
         return None, None
     answer = prober.host.call(Call(MODEL_TEXT, {}, (raw,), TEXT_SECONDS))
@@ -218,9 +225,20 @@ def _described(feeds: Mapping[str, Value]) -> tuple[Feed, ...]:
             array = np.asarray(value)
             dtype = "string" if array.dtype.kind in "OUS" else array.dtype.name
             short = array.size <= MOST_LITERALS and not is_narrow(array.dtype) and array.dtype.kind != "c"
-            formula = None if short else formula_of(array)
-            described.append(Feed(name, dtype, array.shape, array.tolist() if short else None, formula or ""))
+            values, formula = (array.tolist(), None) if short else (None, formula_of(array))
+            described.append(Feed(name, dtype, array.shape, values, _span(array), formula or ""))
     return tuple(described)
+
+
+def _span(array: Any) -> str:
+    """Whether the numbers are ordinary ones, as maintainers ask: "-3 to 2.5", "holds NaN", "0 to inf"."""
+    if array.size == 0 or array.dtype.kind not in "biuf":
+        return ""
+    numbers = array.astype("float64")
+    if np.isnan(numbers).any():
+        return "holds NaN"
+    low, high = numbers.min(), numbers.max()
+    return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
 
 
 def _excerpt(outputs: Mapping[str, ValueRef] | None) -> str:

@@ -16,7 +16,8 @@ from reducer.progress import Progress
 from reducer.sessions.onnx import OnnxSession
 from reducer.settings import Settings
 
-SHARED = ("reduced.onnx", "contrast.onnx", "inputs.npz", "expected.npz", "repro.py", "issue.md")
+# What belongs to the user alone, their own CI included; everything else is made to be shared.
+PRIVATE = ("finding.json", "log.jsonl", "report.html", "private", "also_found", "ci")
 SECRET = "planted"
 NUMBER = 0.7312549
 
@@ -100,8 +101,11 @@ def leaks(folder: Path) -> list[str]:
     """Files that hold a secret, or the number of the weights in any dtype."""
     numbers = [np.array(NUMBER, dtype).tobytes() for dtype in (np.float16, np.float32, np.float64)]
     found = []
-    for name in SHARED:
-        raw = (folder / name).read_bytes() if (folder / name).exists() else b""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if name.split("/")[0] in PRIVATE:
+            continue
+        raw = path.read_bytes()
         if SECRET.encode() in raw.lower() or any(number in raw for number in numbers) or b"0.731" in raw:
             found.append(name)
     return found

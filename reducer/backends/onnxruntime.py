@@ -31,7 +31,9 @@ NARROW = {
 
 
 class OnnxRuntime(Backend):
-    """Options: `opt_level` (a key of LEVELS), `provider` (full or short name), `custom_ops` (paths of libraries)."""
+    """Options: `opt_level` (a key of LEVELS), `provider` (full or short name), `custom_ops` (paths of libraries),
+    `disabled_optimizers` (names joined by ";"), `threads`, and with the prefix `config:` any session configuration
+    entry."""
 
     name: ClassVar[str] = "onnxruntime"
     requires: ClassVar[tuple[str, ...]] = ("onnxruntime",)
@@ -60,7 +62,10 @@ def make_session(program: bytes | Path, options: Options) -> Any:
 
     settings = session_options(options)
     provider = options.get("provider", "CPUExecutionProvider")
-    return ort.InferenceSession(program if isinstance(program, bytes) else str(program), settings, providers=[provider])
+    disabled = [name for name in options.get("disabled_optimizers", "").split(";") if name]
+    extra = {"disabled_optimizers": disabled} if disabled else {}
+    source = program if isinstance(program, bytes) else str(program)
+    return ort.InferenceSession(source, settings, providers=[provider], **extra)
 
 
 def session_options(options: Options) -> Any:
@@ -71,7 +76,10 @@ def session_options(options: Options) -> Any:
     level = LEVELS.get(options.get("opt_level", "all"), "ORT_ENABLE_ALL")
     settings.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
     settings.log_severity_level = 4
-    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
+    settings.intra_op_num_threads = settings.inter_op_num_threads = int(options.get("threads", "1"))
+    for key, value in options.items():
+        if key.startswith("config:"):
+            settings.add_session_config_entry(key.removeprefix("config:"), value)
     for library in filter(None, options.get("custom_ops", "").split(os.pathsep)):
         settings.register_custom_ops_library(library)
     return settings

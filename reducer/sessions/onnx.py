@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -41,7 +40,7 @@ from reducer.programs.onnx import OnnxProgram
 from reducer.publishing import Wish, final_edition
 from reducer.recording import Recorder
 from reducer.resuming import remembered
-from reducer.saving import FEW_BYTES, save_model
+from reducer.saving import FEW_BYTES, outside_bytes, save_model
 from reducer.sessions.base import Session
 from reducer.settings import Settings
 from reducer.testcase import Tolerance
@@ -104,7 +103,7 @@ class OnnxSession(Session):
         given = [settings.inputs, settings.expected]
         options = {
             "check": [settings.check, settings.fail_regex, settings.fail_code, settings.ignore_fail_code],
-            "run": [settings.provider_name(), settings.opt_level, settings.reference, settings.stage],
+            "run": [settings.provider_name(), settings.opt_level, settings.reference, settings.stage, settings.backend],
             "custom_ops": [str(library) for library in settings.custom_ops],
             "inputs": [settings.seed, settings.input_shape, settings.dim],
             "tolerance": [settings.rtol, settings.atol],
@@ -113,7 +112,7 @@ class OnnxSession(Session):
         return {
             "source": subject.sha256,
             "inputs": [digest(path) for path in given if path is not None],
-            "environment": {name: facts.get(name) for name in ("onnx", "onnxruntime", "numpy")},
+            "environment": {name: facts.get(name) for name in ("onnx", "onnxruntime", "numpy", "requirements")},
             "options": json.loads(json.dumps(options)),
             "target": target.oracle.target.id,
         }
@@ -166,8 +165,8 @@ class OnnxSession(Session):
         stable = rate.result()
         by_script = isinstance(target.oracle, CommandOracle)  # its repro script runs that very command
         times = 0 if by_script else TIMES if stable.stable else FLAKY_TIMES
-        asked_for = Wish(settings.keep_names, times, stable.repetitions)
-        final, confirmed = final_edition(problem, target.oracle, prober, asked_for)
+        wish = Wish(settings.keep_names, settings.keep_weights, times, stable.repetitions)
+        final, confirmed = final_edition(problem, target.oracle, prober, wish)
         if status == "reduced" and not (stable.stable and confirmed.stable):
             status = "flaky"
         end = Conclusion(
@@ -181,7 +180,7 @@ class OnnxSession(Session):
             status,
             confirmed,
             final,
-            settings.keep_weights,
+            wish,
         )
         finding = conclude(end, prober, workspace)
         return finding if stable.stable else replace(finding, flaky=str(stable))
@@ -264,12 +263,11 @@ class OnnxSession(Session):
             return partial(save_model, program)
 
         def worth_keeping(program: OnnxProgram) -> bool:
-            if program.outside_bytes > FEW_BYTES:
+            if outside_bytes(program) > FEW_BYTES:
                 return False  # each would be another copy of the weights
             return not lawful or _is_lawful(prober, program, target.oracle.limits)
 
-        weigh = attrgetter("outside_bytes")
-        return Recorder(self.workspace, self._tell, self._say, MODEL, write, worth_keeping, weigh)
+        return Recorder(self.workspace, self._tell, self._say, MODEL, write, worth_keeping, outside_bytes)
 
 
 def _fixed_values(target: Target) -> bool:
