@@ -44,6 +44,7 @@ from reducer.programs.onnx import OnnxProgram
 from reducer.publishing import Edition, Wish
 from reducer.reproducing import copy_libraries, reproduction, reproduction_facts, write_data
 from reducer.saving import files_of, save_model
+from reducer.search_facts import search_facts
 from reducer.signature import FailureSignature
 from reducer.systems import module_of, opening_rung
 from reducer.taxonomy import Known, classify
@@ -94,7 +95,7 @@ def nothing_found(subject: Subject, ladder: Ladder, plan: Plan, prober: Prober) 
 
 def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     """Locate, write inputs and expected values, and say it all."""
-    search = _search(end, workspace)  # before anything else takes time
+    search = search_facts(end.problem, end.subject.program, workspace, end.status)  # before anything else takes time
     why = _better(end, _explain(end, prober), workspace, prober)
     for fault in why.faults:
         workspace.log({"event": "localizer_fault", "fault": fault})
@@ -263,21 +264,6 @@ def _one_minimal(end: Conclusion) -> bool:
     if len(best.keep) == 1:
         return True
     return is_one_minimal(end.problem, (edit.apply(best) for edit in DropNode().propose(best)))
-
-
-def _search(end: Conclusion, workspace: Workspace) -> SearchFacts:
-    problem = end.problem
-    return SearchFacts(
-        oracle_calls=problem.calls + problem.speculated,
-        seconds=round(problem.seconds, 4),
-        seconds_in_oracle=round(problem.oracle_seconds, 4),
-        complete=end.status == "reduced",
-        cache_hits=problem.cache_hits,
-        workers=problem.budget.jobs,
-        passes=problem.statistics(),
-        also_found=workspace.others,
-        curve=((0, len(end.subject.program.nodes())), *workspace.curve),
-    )
 
 
 def _better(end: Conclusion, why: Explanation, workspace: Workspace, prober: Prober) -> Explanation:
