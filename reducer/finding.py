@@ -292,13 +292,12 @@ class Finding:
     tracker: str | None = None
     flaky: str | None = None
     tracker_why: str | None = None
-    # Names of the source with what the result calls them ("": gone); for reports to share, not in finding.json.
+    # Names of the source with what the result calls them ("": gone); reports to share hide them.
     names: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict in the order of the schema."""
         plain = dataclasses.asdict(self)
-        del plain["names"]
         tool = {"name": "onnx-reduce", "version": plain.pop("tool_version")}
         return {"schema_version": SCHEMA_VERSION, "tool": tool, **plain}
 
