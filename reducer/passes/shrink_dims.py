@@ -145,6 +145,21 @@ def _renumber(draft: Draft, old: int | None, new: int) -> None:
                 attribute.i = new
 
 
+class ShrinkDimsAtOnce(ReductionPass[OnnxProgram]):
+    """All dims to 1 before anything else: every later candidate is the cheaper for it."""
+
+    name: ClassVar[str] = "shrink dims at once"
+    stage: ClassVar[Stage] = Stage.SIMPLIFY
+    rank: ClassVar[int] = 3
+    changes_values: ClassVar[bool] = True
+    changes_numbers: ClassVar[bool] = True
+
+    def propose(self, program: OnnxProgram) -> Iterable[ShrinkDims]:
+        if not is_small(program) or not _axes(Draft.of(program)):
+            return []
+        return [ShrinkDims(1), ShrinkDims(1, numbers=True)]
+
+
 class ShrinkDimsPass(ReductionPass[OnnxProgram]):
     """Proposes from the boldest to the finest."""
 
