@@ -13,9 +13,11 @@ FAILURE = Group("Which failure", sort_key=2)
 COMMAND = Group("Your own check", sort_key=3)
 SEARCH = Group("How long and how wide", sort_key=4)
 OUTPUT = Group("What comes out", sort_key=5)
+FRAMEWORK = Group("PyTorch and TensorFlow", sort_key=6)
 
 Stage = Literal["check", "shape_inference", "load", "run", "compare"]
 Level = Literal["all", "extended", "basic", "layout", "none"]
+Exporter = Literal["dynamo", "legacy"]
 Reference = Literal["auto", "none", "onnxruntime-noopt", "reference"]
 
 
@@ -56,6 +58,12 @@ class Settings:
         Parameter(name=["--quiet", "-q"], group=OUTPUT, negative=(), show_default=False, help="Errors only."),
     ] = False
     verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], group=OUTPUT, negative=(), show_default=False, help="Every candidate, and statistics per pass.")] = False  # fmt: skip
+
+    exporter: Annotated[Exporter, Parameter(group=FRAMEWORK, help="PyTorch's exporter: dynamo, or the older one on TorchScript.")] = "dynamo"  # fmt: skip
+    opset: Annotated[int | None, Parameter(group=FRAMEWORK, help="ONNX opset to convert to. Default: the converter's.")] = None  # fmt: skip
+    dynamic_shapes: Annotated[str | None, Parameter(group=FRAMEWORK, help="PyTorch: as torch.onnx.export takes them, a Python literal: '{\"x\": {0: \"batch\"}}'.")] = None  # fmt: skip
+    strict: Annotated[bool, Parameter(group=FRAMEWORK, negative=(), show_default=False, help="PyTorch: capture with torch.export.export(strict=True).")] = False  # fmt: skip
+    trust: Annotated[bool, Parameter(group=FRAMEWORK, negative=(), show_default=False, help="Unpickle what the source holds; that may run anything.")] = False  # fmt: skip
 
     def provider_name(self) -> str:
         """The full name of the execution provider."""
