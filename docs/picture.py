@@ -29,7 +29,7 @@ def main() -> None:
         with OnnxSession(settings, str(ROOT / SAMPLE / "model.onnx"), quiet, quiet.say) as session:
             finding = session.run()
             assert session.workspace is not None
-            finding = deliver(finding, session.workspace)
+            finding = deliver(finding, session.workspace, session.host.folder)
     console.print(Text(f"$ onnx-reduce {SAMPLE}/model.onnx --inputs {SAMPLE}/inputs.npz", style="bold"))
     print_summary(finding, console, SAMPLE / "model.reduced")
     console.save_svg(str(ROOT / "docs" / "terminal.svg"), title="onnx-reduce")

@@ -70,12 +70,12 @@ def reduce_model(
                     from reducer.delivery import deliver
 
                     progress.say("running the repro script in fresh processes")
-                    finding = deliver(finding, session.workspace, session.completed)
+                    finding = deliver(finding, session.workspace, session.host.folder, session.completed)
                     code, folder = REDUCED, session.workspace.target
             finally:
                 kept = session.abandon()
                 if kept is not None:
-                    sys.stderr.write(f"onnx-reduce: the best so far lies in {kept}\n")
+                    sys.stderr.write(f"onnx-reduce: the best so far lies in {kept}; --resume goes on from there\n")
     finally:
         progress.close()
     if finding.status == "interrupted":

@@ -1,4 +1,4 @@
-"""The end of a run: confirm the saved model, gather suspects and facts, write data files, make the Finding."""
+"""The end of a run: gather suspects and facts, write data files, make the Finding."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from reducer.frontends.subject import Subject
 from reducer.localizers.base import Evidence
 from reducer.observation import DIED, FAILED, HUNG, OUT_OF_MEMORY, PASSED, SKIPPED, Observation
 from reducer.oracles.command import CommandOracle
-from reducer.oracles.confirm import TIMES, confirmations
 from reducer.oracles.crash import CrashOracle
-from reducer.oracles.ladder import CHECKER, INFERENCE, REFERENCE, Aim, Ladder, Plan, outcome_of_compare
+from reducer.oracles.flaky import Rate
+from reducer.oracles.ladder import CHECKER, INFERENCE, INLINER, REFERENCE, Aim, Ladder, Plan, outcome_of_compare
 from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Prober
@@ -55,6 +55,7 @@ class Conclusion:
     message: str
     problem: Problem[OnnxProgram]
     status: str
+    confirmed: Rate
 
     @property
     def signature(self) -> FailureSignature:
@@ -78,15 +79,11 @@ def nothing_found(subject: Subject, ladder: Ladder, plan: Plan, prober: Prober) 
 
 
 def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
-    """Confirm, locate, write inputs and expected values, and say it all."""
+    """Locate, write inputs and expected values, and say it all."""
     search = _search(end, workspace)  # before anything else takes time
     best = end.problem.best
     minimal = _one_minimal(end)
     path = workspace.write(MODEL, best.model_bytes(inline=True))
-    by_script = isinstance(end.oracle, CommandOracle)  # its repro script runs that very command on the saved model
-    times = 0 if by_script else TIMES
-    confirmed = confirmations(end.oracle, best, times)
-    status = end.status if confirmed == times or end.status != "reduced" else "flaky"
     facts = environment(prober)
     found = reproduction_facts(end.oracle, best, prober)
     files = write_data(workspace, best, prober, found)
@@ -94,7 +91,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     artifacts = (Artifact("reduced_model", MODEL), *files, Artifact("trace", LOG))
     return Finding(
         tool_version=__version__,
-        status=status,
+        status=end.status,
         source=source_of(end.subject),
         failure=_failure(end, best),
         reduced=Reduced(
@@ -103,7 +100,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
             bytes=path.stat().st_size,
             op_types=dict(Counter(ref.op_type for ref in best.nodes())),
             one_minimal=minimal,
-            reproduced=f"{confirmed}/{times}",
+            reproduced=str(end.confirmed),
             text=text,
         ),
         search=search,
@@ -277,7 +274,7 @@ def project_of(end: Conclusion) -> str | None:
     assert seen is not None
     if seen.probe.backend == REFERENCE:
         return "onnx"
-    if seen.probe.backend in (CHECKER, INFERENCE):
+    if seen.probe.backend in (CHECKER, INFERENCE, INLINER):
         return "onnx" if seen.outcome != FAILED else "converter"
     rejected = any(o.probe.backend == CHECKER and o.outcome == FAILED for o in end.ladder.observations)
     return "converter" if rejected and seen.outcome == FAILED else "onnxruntime"

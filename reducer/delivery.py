@@ -5,6 +5,7 @@ With cli.py the only part of `reducer` that imports reporters (step 11 of the da
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -30,12 +31,14 @@ def _as_it_is(finding: Finding) -> Finding:
     return finding
 
 
-def deliver(finding: Finding, workspace: Workspace, complete: Callable[[Finding], Finding] = _as_it_is) -> Finding:
+def deliver(
+    finding: Finding, workspace: Workspace, scratch: Path, complete: Callable[[Finding], Finding] = _as_it_is
+) -> Finding:
     """Write every artifact into the staging folder and commit it; the finding then names what was written.
 
-    `complete` adds what was still being found out while the scripts ran.
+    `complete` adds what was still being found out while the scripts ran, in empty folders under `scratch`.
     """
-    finding = complete(_with_script(finding, workspace))
+    finding = complete(_with_script(finding, workspace, scratch))
     rendered = [document for document in _render(finding) if document.kind != SCRIPT]
     named = {artifact.path for artifact in finding.artifacts}
     extra = tuple(Artifact(d.kind, d.path) for d in rendered if d.path not in named)
@@ -56,7 +59,7 @@ def _reporters() -> list[Reporter]:
     return [kind() for kind in discover("reporters", Reporter, "onnx_reduce.reporters")]  # type: ignore[type-abstract]
 
 
-def _with_script(finding: Finding, workspace: Workspace) -> Finding:
+def _with_script(finding: Finding, workspace: Workspace, scratch: Path) -> Finding:
     """Write the repro script in the first form that reproduces: model inside, else the file beside it."""
     repro = finding.reproduction
     if repro is None:
@@ -70,7 +73,7 @@ def _with_script(finding: Finding, workspace: Workspace) -> Finding:
             return finding
         path = workspace.write(document.path, document.text)
         # Rendering all reports once loads and compiles their templates while the scripts run.
-        shown = _showing(path, form.timeout_seconds, partial(_render, candidate))
+        shown = _showing(path, form.timeout_seconds, scratch, partial(_render, candidate))
         if best is None or shown > best[0]:
             best = (shown, candidate, document)
         if shown == TIMES:
@@ -87,15 +90,16 @@ def _with_script(finding: Finding, workspace: Workspace) -> Finding:
     return replace(chosen, artifacts=(*chosen.artifacts, script))
 
 
-def _showing(script: Path, seconds: float, meanwhile: Callable[[], object]) -> int:
+def _showing(script: Path, seconds: float, scratch: Path, meanwhile: Callable[[], object]) -> int:
     """In how many fresh interpreters, started in an empty folder, the script says that the bug is there."""
 
     def once(_: int) -> bool:
-        with tempfile.TemporaryDirectory(prefix="onnx-reduce-repro-") as empty:
+        with tempfile.TemporaryDirectory(prefix="repro-", dir=scratch) as empty:
             try:
                 ended = subprocess.run(
                     [sys.executable, str(script.resolve())],
                     cwd=empty,
+                    env={**os.environ, "TMPDIR": empty},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

@@ -15,6 +15,10 @@ class UsageError(OnnxReduceError):
         self.hint = hint
 
 
+class HostGone(UsageError):
+    """What the workers need was taken away while they ran."""
+
+
 class DoesNotReproduce(OnnxReduceError):
     """The source test case does not fail: there is nothing to reduce."""
 

@@ -29,18 +29,8 @@ class Recorder:
     def __call__(self, event: Event) -> None:
         workspace = self.workspace
         if isinstance(event, Judged):
-            workspace.log(
-                {
-                    "call": event.number,
-                    "pass": event.phase,
-                    "nodes": event.nodes,
-                    "verdict": event.verdict,
-                    "signature": event.signature,
-                    "seconds": round(event.seconds, 6),
-                    "reason": event.reason,
-                    "key": event.key,
-                }
-            )
+            if not event.cached:  # what an earlier run wrote down stands there already
+                workspace.log(_record(event))
             slipped = event.verdict == Verdict.SLIPPED.value and not workspace.knows(event.signature)
             if slipped and self.worth_keeping(event.program):
                 workspace.also_found(event.signature, event.reason, self.write(event.program))
@@ -51,3 +41,17 @@ class Recorder:
             workspace.write(f"crash/{event.name.replace(' ', '_')}.txt", event.trace)
             self.say(f"the pass {event.name!r} broke and is switched off; see crash/ in the output folder")
         self.tell(event)
+
+
+def _record(event: Judged) -> dict[str, Any]:
+    return {
+        "call": event.number,
+        "pass": event.phase,
+        "nodes": event.nodes,
+        "verdict": event.verdict,
+        "signature": event.signature,
+        "seconds": round(event.seconds, 6),
+        "reason": event.reason,
+        "key": event.key,
+        "limit": event.limit,
+    }

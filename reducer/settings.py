@@ -15,7 +15,7 @@ SEARCH = Group("How long and how wide", sort_key=4)
 OUTPUT = Group("What comes out", sort_key=5)
 FRAMEWORK = Group("PyTorch and TensorFlow", sort_key=6)
 
-Stage = Literal["check", "shape_inference", "load", "run", "compare"]
+Stage = Literal["check", "shape_inference", "optimize", "load", "run", "compare"]
 Level = Literal["all", "extended", "basic", "layout", "none"]
 Exporter = Literal["dynamo", "legacy"]
 Reference = Literal["auto", "none", "onnxruntime-noopt", "reference"]
@@ -44,13 +44,15 @@ class Settings:
     fail_code: Annotated[tuple[int, ...], Parameter(group=COMMAND, negative=(), show_default=False, help="Only these exit codes count. Repeatable.")] = ()  # fmt: skip
     ignore_fail_code: Annotated[tuple[int, ...], Parameter(group=COMMAND, negative=(), show_default=False, help="These exit codes count as passing. Repeatable.")] = ()  # fmt: skip
 
-    timeout: Annotated[float | None, Parameter(group=SEARCH, help="Seconds for one run of the model. Default: 60, then a multiple of the original's time.")] = None  # fmt: skip
+    timeout: Annotated[float | None, Parameter(group=SEARCH, help="Seconds for loading, and for running, the model once. Default: 10, more for large models and for a --check, then a multiple of the original's time.")] = None  # fmt: skip
+    repeat: Annotated[int, Parameter(group=SEARCH, help="Climb the ladder up to that often until something fails: for failures that come and go.")] = 1  # fmt: skip
     budget_seconds: Annotated[float | None, Parameter(group=SEARCH, help="Stop searching after that long; the best so far is kept.")] = None  # fmt: skip
     budget_calls: Annotated[int | None, Parameter(group=SEARCH, help="Stop searching after that many candidates.")] = None  # fmt: skip
     memory_limit: Annotated[float | None, Parameter(group=SEARCH, help="GiB of address space for a worker. Default: three quarters of the machine.")] = None  # fmt: skip
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"], group=SEARCH, help="Candidates judged side by side; the result is the same.")] = 1  # fmt: skip
 
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT, help="Folder to write. Default: MODEL.reduced")] = None  # fmt: skip
+    resume: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Go on where the same command was cut off; nothing that was judged then is run again.")] = False  # fmt: skip
     force: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Replace the output folder when it exists.")] = False  # fmt: skip
     json: Annotated[bool, Parameter(name="--json", group=OUTPUT, negative=(), show_default=False, help="Progress and result on stdout, one JSON object a line.")] = False  # fmt: skip
     quiet: Annotated[

@@ -31,7 +31,7 @@ _LEVELS = {
     "layout": "ORT_ENABLE_LAYOUT",
     "all": "ORT_ENABLE_ALL",
 }
-_BACKENDS = ("onnxruntime", "reference", "onnx-checker", "onnx-shape-inference")
+_BACKENDS = ("onnxruntime", "reference", "onnx-checker", "onnx-shape-inference", "onnx-inliner")
 # The header as onnx.printer breaks it; one line says the same.
 _HEADER = re.compile(r"\A<\s+(ir_version: \d+),\s+(opset_import: \[[^\]\n]*\])\s+>\n")
 _CODE_NAMES = {
@@ -180,6 +180,8 @@ def _imports(repro: Reproduction, runs: Sequence[Run], text: bool, code: str | N
         found.append("import onnx")
     if "onnxruntime" in backends:
         found.append("import onnxruntime as ort")
+    if "onnx-inliner" in backends:
+        found.append("import onnx.inliner")
     if "reference" in backends:
         found.append("from onnx.reference import ReferenceEvaluator")
     if code is not None:

@@ -94,10 +94,22 @@ def _plain(text: str) -> str:
     return "".join(c for c in _ESCAPES.sub("", text) if c.isprintable() or c == "\t")
 
 
+def _nothing(finding: Finding) -> str:
+    """What to say of a run without a failure to reduce; another rung than the one asked for may have failed."""
+    failed = [rung for rung in finding.ladder if rung.outcome not in ("passed", "skipped")]
+    if not failed:
+        return "nothing to reduce: the model does not fail"
+    where = ", ".join(dict.fromkeys(rung.stage for rung in failed))
+    return f"nothing to reduce at the stage asked for; what fails: {where} (drop --stage, or aim there)"
+
+
 def print_ladder(finding: Finding, console: Console) -> None:
     """The table of rungs; when nothing failed, that is said first."""
-    if finding.failure is None:
-        console.print(Text("nothing to reduce: the model does not fail", style="bold"))
+    if finding.flaky is not None:
+        seen = f"nothing to reduce: the failure was seen once, then in {finding.flaky} fresh processes"
+        console.print(Text(f"{seen}; --repeat N looks for it again", style="bold"))
+    elif finding.failure is None:
+        console.print(Text(_nothing(finding), style="bold"))
     if not finding.ladder:
         if finding.failure is None:
             console.print(Text("the check command accepts the original model"))

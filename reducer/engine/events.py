@@ -17,7 +17,8 @@ class PassStarted:
 
 @dataclass(frozen=True)
 class Judged:
-    """One candidate has a verdict. `number` counts oracle calls; `cached` ones cost none."""
+    """One candidate has a verdict. `number` counts oracle calls; `cached` ones, known from an earlier run, cost none.
+    `limit` is the time limit that decided, 0 when none did."""
 
     number: int
     phase: str
@@ -29,6 +30,7 @@ class Judged:
     reason: str
     key: str
     program: Any
+    limit: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from reducer.engine.events import Event, Improved, Judged, Listener, PassFault, PassStarted
@@ -24,11 +24,13 @@ class OutOfBudget(Exception):
 
 @dataclass(frozen=True)
 class Budget:
-    """None means no limit. `jobs` candidates are judged side by side; the result does not depend on it."""
+    """None means no limit. `jobs` candidates are judged side by side; the result does not depend on it. After
+    `recheck` calls a new best is judged once more (0: never), for failures that come and go."""
 
     calls: int | None = None
     seconds: float | None = None
     jobs: int = 1
+    recheck: int = 0
 
 
 def ignore(_: Event) -> None:
@@ -36,10 +38,24 @@ def ignore(_: Event) -> None:
 
 
 class Problem(Generic[P]):
-    """Judges candidates and keeps the smallest that still fails in the same way."""
+    """Judges candidates and keeps the smallest that still fails in the same way.
 
-    def __init__(self, start: P, oracle: Oracle[P], budget: Budget | None = None, listener: Listener = ignore) -> None:
+    `remembered` are judgements of an earlier run on the same problem, by key: they cost no call.
+    """
+
+    def __init__(
+        self,
+        start: P,
+        oracle: Oracle[P],
+        budget: Budget | None = None,
+        listener: Listener = ignore,
+        remembered: Mapping[str, Judgement] | None = None,
+    ) -> None:
         self.best, self._oracle, self.budget, self._tell = start, oracle, budget or Budget(), listener
+        self._remembered = dict(remembered or {})
+        # Every best before the present one, oldest first; `_sure` is how many of them are beyond doubt.
+        self.earlier: list[P] = []
+        self._sure, self._checked = 0, 0
         self.phase = ""
         self.calls = self.cache_hits = self.speculated = 0
         self.oracle_seconds = 0.0
@@ -67,40 +83,63 @@ class Problem(Generic[P]):
             return False
         if judgement.verdict is not Verdict.INTERESTING:
             return False
+        self.earlier.append(self.best)
         self.best = candidate
         self.successes[self.phase] += 1
         self._tell(Improved(self.calls, candidate.size()[0], candidate))
+        self._recheck()
         return True
+
+    def retreat(self) -> bool:
+        """Go back to the best before this one; False when there is none."""
+        if not self.earlier:
+            return False
+        self.best = self.earlier.pop()
+        self._tell(Improved(self.calls, self.best.size()[0], self.best))
+        return True
+
+    def _recheck(self) -> None:
+        """Judge the best again when it is due. One that was taken by luck is given back, and so on."""
+        if not self.budget.recheck or self.calls - self._checked < self.budget.recheck:
+            return
+        self._checked = self.calls
+        while len(self.earlier) > self._sure:
+            judgement, spent = self._timed(self.best)
+            self._count(self.best.key(), self.best, judgement, spent)
+            if judgement.verdict is Verdict.INTERESTING:
+                break
+            self.retreat()
+        self._sure = len(self.earlier)
 
     def judge(self, candidate: P, upcoming: Iterable[P] = ()) -> Judgement:
         """The judgement, from the cache when the same program was judged before."""
         key = candidate.key()
         known = self._cache.get(key)
-        if known is not None:
+        if known is not None and not self._oracle.outdated(known):
             self.cache_hits += 1
+            return known
+        known = self._remembered.pop(key, None)
+        if known is not None and not self._oracle.outdated(known):
+            self.cache_hits += 1
+            self._cache[key] = known
+            self._report(key, candidate, known, cached=True)
             return known
         self._check_budget()
         judgement, spent = self._run(key, candidate, upcoming)
+        self._count(key, candidate, judgement, spent)
+        return judgement
+
+    def _count(self, key: str, candidate: P, judgement: Judgement, spent: float) -> None:
         self.calls += 1
         self.tries[self.phase] += 1
         self.oracle_seconds += spent
         self._cache[key] = judgement
-        verdict = judgement.verdict.value
-        self._tell(
-            Judged(
-                self.calls,
-                self.phase,
-                candidate.size()[0],
-                verdict,
-                judgement.signature,
-                spent,
-                False,
-                judgement.reason,
-                key,
-                candidate,
-            )
-        )
-        return judgement
+        self._report(key, candidate, replace(judgement, seconds=spent), cached=False)
+
+    def _report(self, key: str, candidate: P, judgement: Judgement, *, cached: bool) -> None:
+        verdict, nodes = judgement.verdict.value, candidate.size()[0]
+        told = (verdict, judgement.signature, judgement.seconds, cached, judgement.reason, key, candidate)
+        self._tell(Judged(self.calls, self.phase, nodes, *told, judgement.limit))
 
     def known(self, candidate: P) -> Judgement | None:
         """A judgement that was made before, without making one."""

@@ -21,12 +21,16 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict, the id of the signature seen (empty when it passed), the wall seconds and a short reason."""
+    """A verdict, the id of the signature seen (empty when it passed), the wall seconds and a short reason.
+
+    `limit` is the time limit in seconds that decided, 0 when none did: it does not hold under a longer one.
+    """
 
     verdict: Verdict
     signature: str = ""
     seconds: float = 0.0
     reason: str = ""
+    limit: float = 0.0
 
 
 class Oracle(Protocol[C]):
@@ -34,4 +38,8 @@ class Oracle(Protocol[C]):
 
     def judge(self, candidate: C, /) -> Judgement:
         """The verdict on one candidate; never raises for what the candidate does."""
+        ...
+
+    def outdated(self, judgement: Judgement, /) -> bool:
+        """Whether a judgement made earlier must be made again."""
         ...

@@ -60,7 +60,6 @@ def load_subject(path: Path, options: InputOptions, host: Host, *, by_command: b
     """Read everything that the user named. Raises UsageError with one clear line."""
     model = _read(path, host)
     nodes, size = count_nodes(model), path.stat().st_size
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     spill = host.folder / "weights"
     spill.mkdir(exist_ok=True)
     source = load_source(model, model_folder(path), spill)
@@ -91,12 +90,21 @@ def load_subject(path: Path, options: InputOptions, host: Host, *, by_command: b
         feeds=book,
         nodes=nodes,
         size=size,
-        sha256=digest,
+        sha256=digest(path),
         producer=f"{model.producer_name} {model.producer_version}".strip(),
         opsets={"" if o.domain == "ai.onnx" else o.domain: o.version for o in model.opset_import},
         own_inputs=options.inputs is not None,
         expected=expected,
     )
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file; of a folder, that of the digests of its files in the order of their names."""
+    if not path.is_dir():
+        with open(path, "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    inner = "".join(digest(file) for file in sorted(path.iterdir()) if file.is_file())
+    return hashlib.sha256(inner.encode()).hexdigest()
 
 
 def _read(path: Path, host: Host) -> onnx.ModelProto:

@@ -25,6 +25,10 @@ class Oracle(ABC):
     def confirm(self, program: OnnxProgram) -> Judgement:
         """The verdict in a process that never opened a model, under the full limit."""
 
+    def outdated(self, judgement: Judgement) -> bool:
+        """A time-out says nothing once the limit has grown."""
+        return 0 < judgement.limit < self.limits.candidate / 2
+
     def learn_names(self, program: OnnxProgram) -> None:
         """Mask the names of this program in messages, too."""
         names = self.vocabulary.names | program.source.names()

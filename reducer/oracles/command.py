@@ -92,16 +92,17 @@ class CommandOracle(Oracle):
         except EditConflict as conflict:
             return Judgement(Verdict.INVALID, reason=str(conflict))
         if ending.code is None and self.target.kind != "hang":
-            return Judgement(Verdict.UNRESOLVED, seconds=ending.seconds, reason=f"no answer in {seconds:.1f} s")
+            reason = f"no answer in {seconds:.1f} s"
+            return Judgement(Verdict.UNRESOLVED, seconds=ending.seconds, reason=reason, limit=seconds)
         if ending.code is not None:
             self.limits.saw(ending.seconds)
             if not self.check.fails(ending.code, ending.text):
                 return Judgement(Verdict.PASSED, seconds=ending.seconds)
         signature = self._signature(ending)
         same = signature == self.target
-        return Judgement(
-            Verdict.INTERESTING if same else Verdict.SLIPPED, signature.id, ending.seconds, signature.detail
-        )
+        verdict = Verdict.INTERESTING if same else Verdict.SLIPPED
+        limit = seconds if ending.code is None else 0.0
+        return Judgement(verdict, signature.id, ending.seconds, signature.detail, limit)
 
     def _signature(self, ending: Ending) -> FailureSignature:
         if ending.code is None:

@@ -56,10 +56,12 @@ class CrashOracle(Oracle):
         if seen.error in NEVER_A_MATCH:
             return Judgement(Verdict.UNRESOLVED, seconds=seen.seconds, reason=seen.message)
         if seen.outcome == HUNG and self.target.kind != "hang":
-            return Judgement(Verdict.UNRESOLVED, seconds=seen.seconds, reason=f"no answer in {seconds:.1f} s")
+            reason = f"no answer in {seconds:.1f} s"
+            return Judgement(Verdict.UNRESOLVED, seconds=seen.seconds, reason=reason, limit=seconds)
         signature = of_observation(seen, self.vocabulary, self.target.context)
         if signature == self.target and self._context_holds(program, seconds, fresh=fresh):
-            return Judgement(Verdict.INTERESTING, signature.id, seen.seconds)
+            limit = seconds if seen.outcome == HUNG else 0.0
+            return Judgement(Verdict.INTERESTING, signature.id, seen.seconds, limit=limit)
         return Judgement(Verdict.SLIPPED, signature.id, seen.seconds, signature.detail)
 
     def _context_holds(self, program: OnnxProgram, seconds: float, *, fresh: bool) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from reducer.engine.verdict import Judgement, Verdict
 from reducer.errors import EditConflict, ToolFault
-from reducer.observation import FAILED, PASSED, Difference, Probe
+from reducer.observation import FAILED, HUNG, PASSED, Difference, Probe
 from reducer.oracles.base import Oracle
 from reducer.oracles.limits import Limits
 from reducer.oracles.prober import Order, Prober
@@ -58,6 +58,9 @@ class MismatchOracle(Oracle):
         self.target = dispute.signature
         self.known_right = known_right or {}
         self.least = STILL_GROSS if dispute.difference.excess > GROSS else 1.0
+        # For a difference that comes and goes: while the first output is there, no other one counts. Where memory
+        # is corrupted any output may differ, and following whichever does leads astray.
+        self.pinned = False
 
     def judge(self, program: OnnxProgram) -> Judgement:
         """The verdict on a candidate, in a warm worker under the candidate limit."""
@@ -80,10 +83,15 @@ class MismatchOracle(Oracle):
             return Judgement(Verdict.UNRESOLVED, signature.id, reason="the difference is near the tolerance")
         return Judgement(Verdict.INTERESTING, signature.id)
 
+    def _unpinned(self, program: OnnxProgram) -> tuple[str, ...]:
+        outputs, first = program.interface.outputs, self.dispute.difference.output
+        return tuple(name for name in outputs if name != first) if self.pinned and first in outputs else ()
+
     def difference(self, program: OnnxProgram, seconds: float, *, fresh: bool = False) -> Difference | Judgement | None:
         """How the two sides differ on this program, None when they agree, a Judgement when one did not run."""
-        order = Order(self.dispute.probes, True, random_outputs(program), self.dispute.expected, stop_early=True)
         try:
+            skipped = (*random_outputs(program), *self._unpinned(program))
+            order = Order(self.dispute.probes, True, skipped, self.dispute.expected, stop_early=True)
             observations, comparison = self.prober.climb(program, order, seconds, fresh=fresh)
         except EditConflict as conflict:
             return Judgement(Verdict.INVALID, reason=str(conflict))
@@ -96,4 +104,7 @@ class MismatchOracle(Oracle):
         if last.outcome == FAILED:
             signature = of_observation(last, self.vocabulary)
             return Judgement(Verdict.SLIPPED, signature.id, last.seconds, signature.detail)
-        return Judgement(Verdict.UNRESOLVED, seconds=last.seconds, reason=f"{last.probe.label} {last.outcome}")
+        limit = seconds if last.outcome == HUNG else 0.0
+        return Judgement(
+            Verdict.UNRESOLVED, seconds=last.seconds, reason=f"{last.probe.label} {last.outcome}", limit=limit
+        )

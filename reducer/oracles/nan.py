@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reducer.engine.verdict import Judgement, Verdict
 from reducer.errors import EditConflict, ToolFault
-from reducer.observation import FAILED, PASSED, Probe
+from reducer.observation import FAILED, HUNG, PASSED, Probe
 from reducer.oracles.base import Oracle
 from reducer.oracles.limits import Limits
 from reducer.oracles.prober import Order, Prober
@@ -45,4 +45,5 @@ class NanOracle(Oracle):
         if seen.outcome == FAILED:
             signature = of_observation(seen, self.vocabulary)
             return Judgement(Verdict.SLIPPED, signature.id, seen.seconds, signature.detail)
-        return Judgement(Verdict.UNRESOLVED, seconds=seen.seconds, reason=seen.outcome)
+        limit = seconds if seen.outcome == HUNG else 0.0
+        return Judgement(Verdict.UNRESOLVED, seconds=seen.seconds, reason=seen.outcome, limit=limit)

@@ -42,7 +42,7 @@ _OUTCOMES = {
 
 @dataclass(frozen=True)
 class Order:
-    """What to do with a program: the probes, whether to compare them, and how."""
+    """What to do with a program: the probes, whether to compare them, and how. `patience` is by backend name."""
 
     probes: tuple[Probe, ...]
     compare: bool = False
@@ -52,6 +52,8 @@ class Order:
     gated: tuple[Probe, ...] = ()
     keep: Path | None = None
     gentle: bool = False
+    # Limits of single probes that differ from that of the call, in seconds a stage.
+    patience: Mapping[str, float] = field(default_factory=dict)
 
 
 class Prober:
@@ -76,6 +78,7 @@ class Prober:
                     "options": dict(p.options),
                     "run": p.run,
                     "gated": p in order.gated,
+                    "seconds": order.patience.get(p.backend),
                 }
                 for p in order.probes
             ],
@@ -137,11 +140,15 @@ class Prober:
             order.probes[reached],
             stage or "load",
             _OUTCOMES[answer.outcome],
-            message=answer.stderr.strip()[-1500:],
+            message=answer.stderr.strip()[-1500:] or _silence(answer),
             signal=_signal(answer),
             seconds=answer.seconds,
         )
         return [*passed, last], Comparison()
+
+
+def _silence(answer: Answer) -> str:
+    return f"no answer in {answer.limit:g} s" if answer.outcome == protocol.TIMED_OUT else ""
 
 
 def _signal(answer: Answer) -> str:

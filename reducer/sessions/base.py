@@ -44,8 +44,9 @@ class Session(ABC):
         """Remove the staging folder of a run that did not end, unless it holds progress: then say where."""
         if self.workspace is None or not self.workspace.folder.exists():
             return None
-        if self.workspace.improved:
-            return self.workspace.folder
+        if self.workspace.improved or self.workspace.resumed:
+            self.workspace.release()
+            return self.workspace.folder if self.workspace.improved else None
         self.workspace.discard()
         return None
 

@@ -2,62 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from reducer import registry
-from reducer.conclusion import Conclusion, conclude, nothing_found, rungs
+from reducer.aiming import Target, aim
+from reducer.conclusion import Conclusion, conclude, environment, nothing_found, rungs
 from reducer.engine.events import Listener
 from reducer.engine.problem import Budget, OutOfBudget, Problem
 from reducer.engine.reducer import Reducer, Seed
-from reducer.errors import UsageError
+from reducer.engine.verdict import Judgement
+from reducer.engine.verdict import Oracle as Asked
+from reducer.errors import FlakyFailure, UsageError
 from reducer.finding import Finding
-from reducer.frontends.subject import InputOptions, Subject, load_subject
+from reducer.frontends.subject import InputOptions, Subject, digest, load_subject
 from reducer.localizers.divergence import diverging_nodes
 from reducer.localizing import nodes_named, nodes_of_tensors, nodes_of_types
-from reducer.observation import FAILED, HUNG, PASSED, SKIPPED, Observation, Probe
+from reducer.observation import HUNG, PASSED, SKIPPED, Observation, Probe
 from reducer.oracles.capture import Capture
-from reducer.oracles.command import Check, CommandOracle
-from reducer.oracles.confirm import confirmations
-from reducer.oracles.crash import CURED, CrashOracle
-from reducer.oracles.ladder import CHECKER, REFERENCE, Aim, Ladder, Plan, choose, climb
+from reducer.oracles.command import CommandOracle
+from reducer.oracles.confirm import TIMES
+from reducer.oracles.flaky import RECHECK_CALLS, Rate, Repeating, Settling, confirmed_best, measured
+from reducer.oracles.ladder import CHECKER, Ladder
 from reducer.oracles.lifter import Lifter
-from reducer.oracles.limits import Limits
+from reducer.oracles.limits import Limits, first_limit
 from reducer.oracles.mismatch import MismatchOracle
-from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Order, Prober
 from reducer.passes.base import Stage
 from reducer.programs.base import NodeId
 from reducer.programs.onnx import OnnxProgram
 from reducer.recording import Recorder
+from reducer.resuming import remembered
 from reducer.sessions.base import Session
 from reducer.settings import Settings
-from reducer.signature import of_observation
 from reducer.testcase import Tolerance
 from reducer.worker.host import Host
 from reducer.worker.protocol import Call
 from reducer.workspace import MODEL, Workspace
 
-AnyOracle = CrashOracle | MismatchOracle | NanOracle | CommandOracle
-# With the observation of the ladder (or the first run of a check) that makes three.
-CONFIRM_SOURCE = 2
+FLAKY_TIMES = 10
 # The reference evaluator is given that long beside a reduction that does not need it.
 SPARED_SECONDS = 3.0
 PROVIDERS = "reducer.worker.knowledge:providers"
-
-
-@dataclass(frozen=True)
-class Target:
-    """The failure under reduction: its oracle, how it was found, and its raw message."""
-
-    oracle: AnyOracle
-    aim: Aim
-    ladder: Ladder
-    plan: Plan
-    message: str
 
 
 class OnnxSession(Session):
@@ -82,19 +72,43 @@ class OnnxSession(Session):
         settings = self.settings
         options = InputOptions(settings.inputs, settings.expected, settings.dim, settings.input_shape, settings.seed)
         subject = load_subject(self.model, options, self.host, by_command=bool(settings.check))
-        self.workspace = Workspace(settings.output_folder(self.model), force=settings.force)
+        self.workspace = Workspace(settings.output_folder(self.model), force=settings.force, resume=settings.resume)
         self._check_provider()
         tolerance = Tolerance(settings.rtol, settings.rtol if settings.atol is None else settings.atol)
         prober = Prober(self.host, registry.backends(), subject.feeds, tolerance)
-        limits = Limits(settings.timeout)
-        target, ladder, plan = self._aim(subject, prober, limits)
+        limits = Limits(settings.timeout, first=first_limit(subject.nodes, subject.size))
+        target, ladder, plan = aim(settings, subject, prober, limits, self._say)
         if target is None:
             return nothing_found(subject, ladder, plan, prober)
+        known = remembered(self.workspace, self._identity(subject, target, prober))
         # Both run beside the reduction; neither changes what it does.
-        stable = self._beside.submit(confirmations, target.oracle, subject.program, CONFIRM_SOURCE)
+        rate = self._beside.submit(measured, target.oracle, subject.program)
         if ladder.spared:
             self._late = (ladder, self._beside.submit(self._spared, subject, prober, target))
-        return self._reduce(subject, prober, target, stable)
+        try:
+            return self._reduce(subject, prober, target, rate, known)
+        except FlakyFailure as gone:
+            return replace(nothing_found(subject, ladder, plan, prober), flaky=f"{gone.failed}/{gone.tried}")
+
+    def _identity(self, subject: Subject, target: Target, prober: Prober) -> dict[str, Any]:
+        """What --resume must find unchanged."""
+        assert target.oracle.target is not None
+        settings = self.settings
+        given = [settings.inputs, settings.expected]
+        options = {
+            "check": [settings.check, settings.fail_regex, settings.fail_code, settings.ignore_fail_code],
+            "run": [settings.provider_name(), settings.opt_level, settings.reference, settings.stage],
+            "inputs": [settings.seed, settings.input_shape, settings.dim],
+            "tolerance": [settings.rtol, settings.atol],
+        }
+        facts = environment(prober)
+        return {
+            "source": subject.sha256,
+            "inputs": [digest(path) for path in given if path is not None],
+            "environment": {name: facts.get(name) for name in ("onnx", "onnxruntime", "numpy")},
+            "options": json.loads(json.dumps(options)),
+            "target": target.oracle.target.id,
+        }
 
     def completed(self, finding: Finding) -> Finding:
         """The finding with what the reference evaluator said meanwhile; waits for it."""
@@ -116,55 +130,6 @@ class OnnxSession(Session):
             short = ", ".join(name.removesuffix("ExecutionProvider") for name in have)
             raise UsageError(f"onnxruntime has no provider {self.settings.provider!r} here", f"it has: {short}")
 
-    # --- the failure -----------------------------------------------------------------------------------------
-    def _aim(self, subject: Subject, prober: Prober, limits: Limits) -> tuple[Target | None, Ladder, Plan]:
-        settings = self.settings
-        plan = Plan(settings.opt_level, settings.provider_name(), settings.reference, subject.expected)
-        if settings.check:
-            return self._aim_command(subject, limits), Ladder(), plan
-        self._say("climbing the stage ladder")
-        ladder = climb(prober, subject.program, plan, limits)
-        aim = choose(ladder, plan, settings.stage, own_inputs=subject.own_inputs)
-        if aim is None:
-            return None, ladder, plan
-        if aim.dispute is not None:
-            if any(probe.backend == REFERENCE for probe in aim.dispute.probes):
-                self.host.preload(["onnx.reference"])
-            oracle: AnyOracle = MismatchOracle(prober, aim.dispute, subject.vocabulary, limits, subject.expected)
-            return Target(oracle, aim, ladder, plan, aim.dispute.signature.detail), ladder, plan
-        if aim.nan is not None:
-            oracle = NanOracle(prober, aim.nan.probe, subject.vocabulary, limits)
-            return Target(oracle, aim, ladder, plan, f"NaN in {', '.join(aim.nan.nan_outputs)}"), ladder, plan
-        return self._aim_crash(subject, prober, limits, (aim, ladder, plan)), ladder, plan
-
-    def _aim_crash(self, subject: Subject, prober: Prober, limits: Limits, found: tuple[Aim, Ladder, Plan]) -> Target:
-        aim, ladder, plan = found
-        seen = aim.observation
-        assert seen is not None
-        limits.hang = seen.outcome == HUNG
-        vocabulary = subject.vocabulary
-        context = ""
-        without = ladder.of(plan.unoptimized)
-        if replace(seen.probe, run=True) == plan.primary and without is not None:
-            # A load failure is cured when the model loads, whatever running it would do.
-            loads = without.stage == "run" and seen.stage == "load" and without.outcome in (PASSED, FAILED)
-            context = CURED if without.outcome == PASSED or loads else ""
-        if seen.probe.backend == REFERENCE:
-            self.host.preload(["onnx.reference"])
-        signature = of_observation(seen, vocabulary, context)
-        oracle = CrashOracle(prober, seen.probe, signature, vocabulary, limits)
-        return Target(oracle, aim, ladder, plan, seen.message or signature.detail)
-
-    def _aim_command(self, subject: Subject, limits: Limits) -> Target | None:
-        settings = self.settings
-        check = Check(settings.check, settings.fail_code, settings.ignore_fail_code, settings.fail_regex or "")
-        oracle = CommandOracle(check, self.host.folder / "candidates", subject.vocabulary, limits)
-        self._say("running the check on the original model")
-        ending = oracle.aim(subject.program)
-        if oracle.target is None:
-            return None
-        return Target(oracle, Aim(), Ladder(), Plan(), ending.text.strip()[-2000:])
-
     def _spared(self, subject: Subject, prober: Prober, target: Target) -> list[Observation]:
         assert target.ladder.spared is not None
         limit = min(SPARED_SECONDS, target.oracle.limits.full)
@@ -179,22 +144,54 @@ class OnnxSession(Session):
         subject: Subject,
         prober: Prober,
         target: Target,
-        stable: Future[int],
+        rate: Future[Rate],
+        known: Mapping[str, Judgement],
     ) -> Finding:
         settings, workspace = self.settings, self.workspace
         assert workspace is not None
-        limits = target.oracle.limits
         budget = Budget(settings.budget_calls, settings.budget_seconds, max(1, settings.jobs))
+        listen = self._listen(prober, target)
+        asked = Settling(lambda: self._settled(problem, target, rate))
+        problem: Problem[OnnxProgram] = Problem(subject.program, asked, budget, listen, known)
+        status = self._search(subject, prober, target, problem)
+        self._say("confirming the result in fresh processes")
+        stable = rate.result()
+        by_script = isinstance(target.oracle, CommandOracle)  # its repro script runs that very command
+        times = 0 if by_script else TIMES if stable.stable else FLAKY_TIMES
+        confirmed = confirmed_best(problem, target.oracle, times)
+        if status == "reduced" and not (stable.stable and confirmed.stable):
+            status = "flaky"
+        end = Conclusion(
+            subject, target.oracle, target.aim, target.ladder, target.plan, target.message, problem, status, confirmed
+        )
+        finding = conclude(end, prober, workspace)
+        return finding if stable.stable else replace(finding, flaky=str(stable))
+
+    def _settled(self, problem: Problem[OnnxProgram], target: Target, rate: Future[Rate]) -> Asked[OnnxProgram]:
+        """The oracle to ask once it is known how often the source fails. A hang is not waited for again."""
+        if target.oracle.limits.hang:
+            return target.oracle
+        found = rate.result()
+        if found.stable:
+            return target.oracle
+        if not found.failed:
+            raise FlakyFailure("the failure was seen once and never again", found.failed, found.tried)
+        self._say(f"the failure comes and goes ({found} fresh processes): {found.repetitions} runs a candidate")
+        problem.budget = replace(problem.budget, recheck=RECHECK_CALLS)
+        if isinstance(target.oracle, MismatchOracle):
+            target.oracle.pinned = True
+        return Repeating(target.oracle, found.repetitions)
+
+    def _search(self, subject: Subject, prober: Prober, target: Target, problem: Problem[OnnxProgram]) -> str:
+        """Reduce; the status of the finding."""
         passes = registry.passes(self.kind)
-        problem: Problem[OnnxProgram] = Problem(subject.program, target.oracle, budget, self._listen(prober, target))
-        status = "reduced"
-        capture = Capture(prober, self.host.folder / "values.bin", limits)
+        capture = Capture(prober, self.host.folder / "values.bin", target.oracle.limits)
         try:
             problem.enter("inferring types")
             problem.best = program = capture.types(subject.program)
             reducer = Reducer(problem, [p for p in passes if p.stage is not Stage.INSIDE])
             # For a foreign check recorded values are a second thought: a suspect named by its output comes first.
-            if not (settings.check and reducer.glance(self._seeds(program, prober, target, []))):
+            if not (self.settings.check and reducer.glance(self._seeds(program, prober, target, []))):
                 problem.enter("recording values")
                 problem.best = program = self._learn(capture, program, target)
                 reducer.run(self._seeds(program, prober, target, capture.refused))
@@ -204,21 +201,14 @@ class OnnxSession(Session):
                 reducer.run(self._seeds(problem.best, prober, target, []))
             Reducer(problem, passes).finish()
         except OutOfBudget:
-            status = "budget_exhausted"
+            return "budget_exhausted"
         except KeyboardInterrupt:
-            status = "interrupted"
             self._say("interrupted: keeping the best so far")
+            return "interrupted"
         finally:
             problem.spent(capture.seconds)
             problem.close()
-        self._say("confirming the result in fresh processes")
-        if status == "reduced" and stable.result() < CONFIRM_SOURCE:
-            status = "flaky"
-        return conclude(
-            Conclusion(subject, target.oracle, target.aim, target.ladder, target.plan, target.message, problem, status),
-            prober,
-            workspace,
-        )
+        return "reduced"
 
     def _learn(self, capture: Capture, program: OnnxProgram, target: Target) -> OnnxProgram:
         """Values where the verdict can depend on them."""

@@ -9,21 +9,19 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from reducer.errors import ToolFault
+from reducer.errors import HostGone, ToolFault
 from reducer.worker.protocol import (
     DIED,
     FAULT,
@@ -35,12 +33,15 @@ from reducer.worker.protocol import (
     receive,
     send,
 )
+from reducer.worker.scratch import Scratch, resident_bytes
 
 START_SECONDS = 60.0
 # Of the machine's memory; a worker that wants more has found a bug of its own.
 MEMORY_SHARE = 0.75
 STDERR_TAIL = 4000
 CALLS_PER_WORKER = 20_000
+# A worker that holds so much more than after its first call is replaced: backends leak.
+LEAK_BYTES = 1 << 30
 OWN_SETTINGS = "ONNX_REDUCE_"
 
 
@@ -72,6 +73,14 @@ class _Worker:
     process: subprocess.Popen[bytes] | None
     served: int = 0
     log_start: int = field(default=0)
+    resident: int = 0
+
+
+def _leaks(worker: _Worker) -> bool:
+    """Whether the worker's resident memory has grown too far since its first call."""
+    resident = resident_bytes(worker.pid)
+    worker.resident = worker.resident or resident
+    return resident - worker.resident > LEAK_BYTES
 
 
 class Host:
@@ -79,9 +88,10 @@ class Host:
 
     def __init__(self, options: HostOptions | None = None) -> None:
         self.options = options or HostOptions()
-        self.folder = Path(tempfile.mkdtemp(prefix="onnx-reduce-"))
+        self._scratch = Scratch()
+        self.folder = self._scratch.folder
         self._key = secrets.token_bytes(16)
-        self._listener = Listener(authkey=self._key, backlog=64)
+        self._listener = Listener(self._scratch.address(), authkey=self._key, backlog=64)
         self._spawning, self._idle = threading.Lock(), threading.Lock()
         self._free: list[_Worker] = []
         self._all: set[int] = set()
@@ -103,14 +113,16 @@ class Host:
 
     # --- calls -----------------------------------------------------------------------------------------------
     def call(self, call: Call, *, fresh: bool = False) -> Answer:
-        """Run a call in a warm worker, or in one that never ran anything (`fresh`)."""
+        """Run a call in a warm worker, or in one that never ran anything (`fresh`). Raises HostGone."""
+        if not self.folder.exists():
+            raise HostGone(f"the temporary folder is gone: {self.folder}", "set TMPDIR to a place that stays")
         worker = self._new() if fresh else self._borrow()
         start = time.perf_counter()
         alive = False
         try:
             answer, alive = self._exchange(worker, call, start)
         finally:
-            if alive and not fresh and worker.served < CALLS_PER_WORKER:
+            if alive and not fresh and worker.served < CALLS_PER_WORKER and not _leaks(worker):
                 with self._idle:
                     self._free.append(worker)
             else:
@@ -130,18 +142,19 @@ class Host:
     def _exchange(self, worker: _Worker, call: Call, start: float) -> tuple[Answer, bool]:
         worker.served += 1
         worker.log_start = self._log_size(worker)
-        stage = ""
-        deadline = start + call.seconds
+        stage, limit = "", call.seconds
+        deadline = start + limit
         try:
             order = {"task": call.task, "arguments": call.arguments, "gentle": call.gentle}
             send(worker.connection, order, call.blobs)
             while True:
                 if not worker.connection.poll(max(0.0, deadline - time.perf_counter())):
                     self._kill(worker)
-                    return self._answer(worker, TIMED_OUT, stage, start), False
+                    return replace(self._answer(worker, TIMED_OUT, stage, start), limit=limit), False
                 header, blobs = receive(worker.connection)
                 if "stage" in header:
-                    stage = header["stage"]
+                    stage, limit = header["stage"], header.get("seconds") or call.seconds
+                    deadline = time.perf_counter() + limit
                     continue
                 if "fault" in header:
                     return self._answer(worker, FAULT, stage, start, stderr=header["fault"]), True
@@ -159,8 +172,7 @@ class Host:
         if code is not None and code < 0:
             with contextlib.suppress(ValueError):
                 name = signal.Signals(-code).name
-        answer = self._answer(worker, DIED, stage, start)
-        return Answer(DIED, stage, signal=name, exit_code=code, stderr=answer.stderr, seconds=answer.seconds)
+        return replace(self._answer(worker, DIED, stage, start), signal=name, exit_code=code)
 
     def _answer(self, worker: _Worker, outcome: str, stage: str, start: float, *, stderr: str = "") -> Answer:
         tail = stderr or self._log_tail(worker)
@@ -190,6 +202,7 @@ class Host:
         root = str(Path(__file__).resolve().parents[2])
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
         environment.update(OMP_NUM_THREADS="1", PYTHONUNBUFFERED="1", PYTHONDONTWRITEBYTECODE="1")
+        environment["TMPDIR"] = str(self.folder)  # whatever a backend drops there goes when the folder goes
         log = open(self.folder / "logs" / f"{role}.log", "ab")  # noqa: SIM115 - handed to the child
         process = subprocess.Popen(
             [self.options.python, "-m", "reducer.worker.main", role, str(self._listener.address)],
@@ -237,6 +250,7 @@ class Host:
         worker.connection.close()
         if worker.pid in self._all:
             self._status(worker)
+        self._log(worker).unlink(missing_ok=True)
 
     def _kill(self, worker: _Worker) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -290,5 +304,6 @@ class Host:
             self._zygote.kill()
             self._zygote.wait()
             self._zygote = None
-        self._listener.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # the folder that its socket lies in may be gone
+            self._listener.close()
+        self._scratch.remove()

@@ -27,9 +27,9 @@ class Context:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def stage(self, name: str) -> None:
-        """From here on a silent death is blamed on `name`."""
-        send(self._connection, {"stage": name})
+    def stage(self, name: str, seconds: float | None = None) -> None:
+        """From here on a silent death is blamed on `name`, and a clock of its own runs (the call's, or `seconds`)."""
+        send(self._connection, {"stage": name, "seconds": seconds})
 
 
 def main(argv: list[str]) -> int:

@@ -1,7 +1,8 @@
 """What parent and child say to each other. Standard library only: the child may run another interpreter.
 
 A message is one JSON header followed by `blobs` raw byte strings. The child may send any number of
-`{"stage": name}` notices before its one reply, so the parent knows where a silent death happened.
+`{"stage": name, "seconds": limit or None}` notices before its one reply, so the parent knows where a silent death
+happened and how long this stage may take.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ EXPECTED = -1
 
 @dataclass(frozen=True)
 class Call:
-    """Run `task` ("package.module:function") in a worker. `seconds` is the deadline of the whole call; a `gentle`
-    call gives way to everything else on the machine (use it with a fresh worker only)."""
+    """Run `task` ("package.module:function") in a worker. `seconds` is the limit of one stage: every notice of a
+    stage starts the clock anew, with limits of its own where the notice brings them. A `gentle` call gives way to
+    everything else on the machine (use it with a fresh worker only)."""
 
     task: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -33,7 +35,8 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """How a call ended. `stage` is the last notice; `stderr` its tail; `value` and `blobs` only when RETURNED."""
+    """How a call ended. `stage` is the last notice and `limit` what it was given in seconds; `stderr` is its tail;
+    `value` and `blobs` only when RETURNED."""
 
     outcome: str
     stage: str = ""
@@ -43,6 +46,7 @@ class Answer:
     exit_code: int | None = None
     stderr: str = ""
     seconds: float = 0.0
+    limit: float = 0.0
 
 
 def send(connection: Connection, header: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> None:

@@ -38,7 +38,8 @@ def read_feeds(wires: dict[str, list[Any]]) -> dict[str, Any]:
 def climb(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
     """Open, and run when asked, each probe in turn; then compare those that ran, pair by pair.
 
-    arguments: probes [{backend, options, run, gated}] (a gated one only runs when all before it passed), feeds,
+    arguments: probes [{backend, options, run, gated, seconds}] (a gated one only runs when all before it passed;
+    seconds is a limit of its own or None), feeds,
     compare {tolerances, default, skip} or None, expected, stop_early, and keep: a store path for the outputs of
     each probe or None. Reply: probes [{stage, error, message, seconds, kept}], pairs.
     """
@@ -74,11 +75,11 @@ def _one(
     report: dict[str, Any] = {"stage": stage, "error": "", "message": ""}
     made: dict[str, Any] | None = None
     try:
-        context.stage(f"{index}:{stage}")
+        context.stage(f"{index}:{stage}", probe.get("seconds"))
         run = backend.open(program, probe["options"])
         if backend.runs and probe.get("run", True):
             stage = "run"
-            context.stage(f"{index}:{stage}")
+            context.stage(f"{index}:{stage}", probe.get("seconds"))
             made = dict(run(feeds))
     except MemoryError:
         raise

@@ -18,19 +18,20 @@ TRIGGER = "Elu"
 
 
 class Fake(Backend):
-    """Behaves when the trigger operator is in the model; else returns zeros. Option `at`: open or run."""
+    """Misbehaves when the trigger operator is in the model; else returns zeros. Option `at`: open or run."""
 
     requires: ClassVar[tuple[str, ...]] = ("onnx",)
+    at: ClassVar[str] = "run"
 
     def open(self, program: bytes | Path, options: Options) -> Runner:
         raw = program if isinstance(program, bytes) else program.read_bytes()
         model = onnx.ModelProto.FromString(raw)
         triggered = any(node.op_type == TRIGGER for node in model.graph.node)
-        if triggered and options.get("at") == "open":
+        if triggered and options.get("at", self.at) == "open":
             self.act()
 
         def run(feeds: Tensors) -> Tensors:
-            if triggered and options.get("at", "run") == "run":
+            if triggered and options.get("at", self.at) == "run":
                 self.act()
             return {value.name: self.value(triggered) for value in model.graph.output}
 
@@ -63,6 +64,20 @@ class Divides(Fake):
 
     def act(self) -> None:
         os.kill(os.getpid(), signal.SIGFPE)
+
+
+class BusError(Fake):
+    name: ClassVar[str] = "bus_error"
+
+    def act(self) -> None:
+        os.kill(os.getpid(), signal.SIGBUS)
+
+
+class Illegal(Fake):
+    name: ClassVar[str] = "illegal"
+
+    def act(self) -> None:
+        os.kill(os.getpid(), signal.SIGILL)
 
 
 class Exits(Fake):
@@ -123,9 +138,33 @@ class Flaky(Fake):
             raise RuntimeError("sometimes")
 
 
-ALL = {
-    kind.name: f"{__name__}:{kind.__qualname__}"
-    for kind in (
-        Segfaults, Aborts, Divides, Exits, Hangs, EatsMemory, Raises, LacksModule, AnswersWrong, Honest, Flaky
-    )
-}  # fmt: skip
+# Operators that bring a planted failure each, in the order in which they are looked for.
+PLANTED = {"Elu": "the first one", "Tanh": "quite another", "Erf": "a third"}
+
+
+class Planted(Backend):
+    """Fails with the message of the first planted operator that the model holds, and its name and shape in it."""
+
+    name: ClassVar[str] = "planted"
+    requires: ClassVar[tuple[str, ...]] = ("onnx",)
+
+    def open(self, program: bytes | Path, options: Options) -> Runner:
+        raw = program if isinstance(program, bytes) else program.read_bytes()
+        nodes = onnx.ModelProto.FromString(raw).graph.node
+        for op_type, message in PLANTED.items():
+            for node in nodes:
+                if node.op_type == op_type:
+                    raise RuntimeError(f"{message}: node '{node.name}' reads {node.input[0]} of shape [{len(nodes)},3]")
+        return lambda feeds: {}
+
+
+KINDS: tuple[type[Backend], ...] = (
+    Segfaults, Aborts, Divides, BusError, Illegal, Exits, Hangs, EatsMemory, Raises, LacksModule, AnswersWrong, Honest,
+    Flaky, Planted,
+)  # fmt: skip
+ALL = {kind.name: f"{__name__}:{kind.__qualname__}" for kind in KINDS}
+# The same for places where nothing is run.
+AT_OPEN: dict[str, str] = {}
+for _kind in KINDS:
+    globals()[f"{_kind.__name__}AtOpen"] = type(f"{_kind.__name__}AtOpen", (_kind,), {"at": "open"})
+    AT_OPEN[_kind.name] = f"{__name__}:{_kind.__name__}AtOpen"

@@ -27,8 +27,14 @@ def call(host: Host, name: str, model: bytes = BAD, *, at: str = "run", seconds:
     return host.call(Call(CLIMB, {"probes": [probe]}, (model,), seconds))
 
 
+SIGNALS = [
+    ("segfaults", "SIGSEGV"), ("aborts", "SIGABRT"), ("divides", "SIGFPE"), ("bus_error", "SIGBUS"),
+    ("illegal", "SIGILL"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("at", ["open", "run"])
-@pytest.mark.parametrize(("name", "signal"), [("segfaults", "SIGSEGV"), ("aborts", "SIGABRT"), ("divides", "SIGFPE")])
+@pytest.mark.parametrize(("name", "signal"), SIGNALS)
 def test_a_death_by_signal_is_an_answer_with_stage_and_stderr(host: Host, name: str, signal: str, at: str) -> None:
     answer = call(host, name, at=at)
     assert (answer.outcome, answer.signal) == (DIED, signal)
@@ -57,6 +63,29 @@ def test_an_exception_of_the_backend_is_an_observation(host: Host) -> None:
     answer = call(host, "raises")
     assert answer.outcome == RETURNED
     assert answer.value["probes"][0]["error"] == "RuntimeError"
+
+
+def test_every_stage_has_a_clock_of_its_own(host: Host) -> None:
+    probes = [{"backend": ALL["honest"], "options": {}, "run": True, "seconds": 20.0}]
+    probes += [{"backend": ALL["hangs"], "options": {}, "run": True, "seconds": 0.4}]
+    answer = host.call(Call(CLIMB, {"probes": probes}, (BAD,), 20.0))
+    assert (answer.outcome, answer.stage, answer.limit) == (TIMED_OUT, "1:run", 0.4)
+
+
+def test_a_worker_that_leaks_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reducer.worker.host.LEAK_BYTES", 32 << 20)
+    with Host(HostOptions(preload=())) as host:
+        first = _pid(host)
+        host.call(Call("tests.worker.test_host:leak_task"))
+        assert _pid(host) != first
+
+
+HOARD: list[bytearray] = []
+
+
+def leak_task(context: object, arguments: object, blobs: object) -> tuple[dict[str, int], tuple[bytes, ...]]:
+    HOARD.append(bytearray(b"x" * (64 << 20)))
+    return {}, ()
 
 
 def test_a_fault_of_a_task_is_told_apart(host: Host) -> None:
