@@ -224,7 +224,8 @@ class Reproduction:
 
     `form` is exception | death | hang | mismatch | nan | command. `probes[0]` fails, or differs from
     `probes[1]` (or from expected.npz when there is no second). `fragments` are literal pieces of the message
-    that every occurrence holds. `model_text` parses with onnx.parser into the reduced model when not None.
+    that every occurrence holds. The forms torch-* hold a class Model as `model_code` and the code of its inputs, by
+    name, in `inputs_code`. `model_text` parses with onnx.parser into the reduced model when not None.
     """
 
     form: str
@@ -239,6 +240,7 @@ class Reproduction:
     mismatch: str = ""
     model_text: str | None = None
     model_code: str | None = None
+    inputs_code: tuple[tuple[str, str], ...] = ()
     feeds: tuple[Feed, ...] = ()
     command: tuple[str, ...] = ()
     fail_codes: tuple[int, ...] = ()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # In a wheel the templates lie inside the package; in a checkout beside it.
 _PLACES = (Path(__file__).with_name("_templates"), Path(__file__).resolve().parents[1] / "templates")
-_PACKAGES = ("onnxruntime", "onnx", "numpy", "python")
+_PACKAGES = ("torch", "onnxscript", "transformers", "onnxruntime", "onnx", "numpy", "python")
 
 
 @cache

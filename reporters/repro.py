@@ -15,6 +15,7 @@ from reporters.base import Document, Reporter
 from reporters.literals import NOTHING, expression, is_narrow, is_saved
 from reporters.privacy import scrub, scrub_paths
 from reporters.rendering import one_line, render, versions
+from reporters.torch_repro import is_torch, torch_script
 
 _TEMPLATES = {
     "exception": "repro/exception.py.j2",
@@ -67,6 +68,8 @@ class ReproScript(Reporter):
     def render(self, finding: Finding) -> Sequence[Document]:
         """The script, or nothing without a reproduction that can be written down."""
         repro = finding.reproduction
+        if repro is not None and is_torch(repro):
+            return [Document("repro_script", "repro.py", torch_script(finding, repro))]
         if repro is None or not _can_write(repro):
             return []
         text = render(_TEMPLATES[repro.form], **_values(finding, repro))

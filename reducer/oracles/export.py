@@ -6,6 +6,7 @@ for ONNX; of a difference its kind.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -61,23 +62,34 @@ class ExportOracle:
         self.exporter = str(model.subject["exporter"])
         self.target = signature_of(target, self.exporter)
         self.least = STILL_GROSS if float(target.get("excess") or 0.0) > GROSS else 1.0
-        self.swept = 0
+        self.swept, self.sweep_seconds = 0, 0.0
+        self.others: dict[str, tuple[str, FxProgram]] = {}
         self._seen: dict[str, Report] = {}
 
     def judge(self, program: FxProgram) -> Judgement:
         """The verdict on a candidate, run in a process forked from a worker that holds the graph."""
         if program.key() not in self._seen:
             self._seen[program.key()] = self.model.judge([program.order()], self._how())[0]
-        return self.verdict(self._seen[program.key()])
+        return self._noted(program, self.verdict(self._seen[program.key()]))
+
+    def _noted(self, program: FxProgram, judgement: Judgement) -> Judgement:
+        """Remember what fails otherwise: the smallest program of every other signature."""
+        if judgement.verdict is Verdict.SLIPPED:
+            known = self.others.get(judgement.signature)
+            if known is None or len(program.keep) < len(known[1].keep):
+                self.others[judgement.signature] = (judgement.reason, program)
+        return judgement
 
     def sweep(self, program: FxProgram) -> list[NodeId]:
         """The nodes that fail alone in the same way, in program order: one run each."""
         alone = [program.restrict(frozenset({node}), {}) for node in program.units()]
         fresh = [candidate for candidate in alone if candidate.key() not in self._seen]
+        started = time.perf_counter()
         reports = self.model.judge([candidate.order() for candidate in fresh], self._how())
+        self.sweep_seconds += time.perf_counter() - started
         self._seen.update({c.key(): report for c, report in zip(fresh, reports, strict=True)})
         self.swept += len(fresh)
-        verdicts = [(c.units()[0], self.verdict(self._seen[c.key()]).verdict) for c in alone]
+        verdicts = [(c.units()[0], self._noted(c, self.verdict(self._seen[c.key()])).verdict) for c in alone]
         return [node for node, verdict in verdicts if verdict is Verdict.INTERESTING]
 
     def seen(self, program: FxProgram) -> Report | None:
@@ -86,6 +98,10 @@ class ExportOracle:
 
     def _how(self) -> dict[str, Any]:
         return {"level": self.level, "through": self.through, "upto": self.report["step"]}
+
+    def outdated(self, judgement: Judgement) -> bool:
+        """Never: the limit of a candidate does not change during a run."""
+        return False
 
     def verdict(self, report: Report) -> Judgement:
         """The verdict that a report amounts to."""

@@ -180,3 +180,11 @@ def close_functions(name: str, opset: int | None) -> Sequence[str]:
     packet = name.rsplit(".", 1)[0]
     siblings = [other for other in known if other.rsplit(".", 1)[0] == packet]
     return list(dict.fromkeys([*siblings, *difflib.get_close_matches(name, known, 3, 0.75)]))[:3]
+
+
+def function_of(target: Any, opset: int | None) -> tuple[str, str]:
+    """(module, name) of the ONNX function that translates a target; empty when there is none."""
+    for entry in registry(opset).functions.get(target, ())[:1]:
+        held = getattr(entry.onnx_function, "function", entry.onnx_function)
+        return str(getattr(held, "__module__", "")), str(getattr(held, "__name__", ""))
+    return "", ""

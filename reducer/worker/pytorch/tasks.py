@@ -33,6 +33,7 @@ def open_model(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, 
     if state.program is not None:
         nodes = len([n for n in state.program.graph_module.graph.nodes if graph.is_unit(n)])
     values = [*state.loaded.model.parameters(), *state.loaded.model.buffers()]
+    found["captured"] = state.program is not None
     found.update(nodes=nodes, bytes=sum(v.numel() * v.element_size() for v in values))
     found["modules"] = sum(1 for _ in state.loaded.model.modules())
     return found, ()
@@ -116,3 +117,19 @@ def verify(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]
     if arguments.get("pt2"):
         saved = isolation.isolated(lambda: save_program(arguments), arguments["seconds"])
     return {"report": report, "saved": bool(saved.get("saved"))}, ()
+
+
+def functions(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
+    """What the exporter has for some nodes: {functions: {id: {module, name, has, close}}}, without an oracle call."""
+    state = opened(arguments["subject"])
+    opset = state.subject.get("opset")
+    units = state.level(arguments["level"]).units
+    found = {}
+    for node in arguments["nodes"]:
+        target = units[node].target
+        name = graph.target_name(target)
+        has = adapter.has_function(target, opset)
+        module, function = adapter.function_of(target, opset)
+        close = [] if has else list(adapter.close_functions(name, opset))
+        found[str(node)] = {"has": has, "module": module, "name": function, "close": close}
+    return {"functions": found}, ()
