@@ -224,7 +224,7 @@ class Reproduction:
 
     `form` is exception | death | hang | mismatch | nan | command. `probes[0]` fails, or differs from
     `probes[1]` (or from expected.npz when there is no second). `fragments` are literal pieces of the message
-    that every occurrence holds. The forms torch-* hold a class Model as `model_code` and the code of its inputs, by
+    that every occurrence holds. The forms torch-* hold a class Reduced as `model_code` and the code of its inputs, by
     name, in `inputs_code`. `model_text` parses with onnx.parser into the reduced model when not None.
     """
 

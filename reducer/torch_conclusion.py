@@ -30,7 +30,7 @@ from reducer.finding import (
 )
 from reducer.frontends.torch import TorchModel, digest
 from reducer.localizers.export import node_suspects, step_suspect
-from reducer.oracles.export import ExportOracle, signature_of, stage_of
+from reducer.oracles.export import ExportOracle, stage_of
 from reducer.programs.fx import FxProgram
 from reducer.signature import FailureSignature, literal_fragments
 from reducer.worker.protocol import RETURNED, Call
@@ -95,14 +95,14 @@ def conclude(case: TorchCase, end: Reduction) -> Finding | None:
         return None
     text["npz"] = str(npz) if npz.exists() else None
     pt2 = case.workspace.folder / PT2
-    reports = _confirmations(case, text, oracle, pt2)
+    reports = confirmations(case, text, pt2)
     same = [r for r in reports if oracle.verdict(r["report"]).verdict is Verdict.INTERESTING]
     if not same:
         return None
     seen = same[0]["report"]
     status = end.status if len(same) == TIMES or end.status != "reduced" else "flaky"
     facts = environment(case)
-    path, size, files = _files(case, text, pt2, saved=any(r["saved"] for r in reports))
+    path, size, files = files_of(case, text, pt2 if any(r["saved"] for r in reports) else None)
     signature = _named(oracle.target, best)
     return Finding(
         tool_version=__version__,
@@ -116,7 +116,7 @@ def conclude(case: TorchCase, end: Reduction) -> Finding | None:
             op_types=dict(Counter(node.target for node in best.kept)),
             one_minimal=end.minimal and end.status == "reduced",
             reproduced=f"{len(same)}/{TIMES}",
-            text=_shown(text),
+            text=shown(text),
         ),
         search=replace(search, also_found=_others(case, oracle)),
         environment=facts,
@@ -127,11 +127,11 @@ def conclude(case: TorchCase, end: Reduction) -> Finding | None:
     )
 
 
-def _confirmations(case: TorchCase, text: Report, oracle: ExportOracle, pt2: Path) -> list[dict[str, Any]]:
+def confirmations(case: TorchCase, text: Report, pt2: Path | None) -> list[dict[str, Any]]:
     """What the text does in fresh processes through the public API; the first one saves the program as well."""
 
     def once(number: int) -> dict[str, Any]:
-        return case.model.verify(text, {"pt2": str(pt2)} if number == 0 else {})
+        return case.model.verify(text, {"pt2": str(pt2)} if pt2 and number == 0 else {})
 
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(once, range(TIMES)))
@@ -145,20 +145,18 @@ def _named(signature: FailureSignature, best: FxProgram) -> FailureSignature:
     return replace(signature, detail=f"{signature.detail}: {targets}")
 
 
-def _files(case: TorchCase, text: Report, pt2: Path, *, saved: bool) -> tuple[str, int, tuple[Artifact, ...]]:
-    """(path of the reduced model, its size, what was written)."""
-    source = case.workspace.write(TEXT, _shown(text) + "\n")
-    files = [Artifact("other", TEXT)]
-    if text["npz"]:
-        files.insert(0, Artifact("inputs", INPUTS))
-    if saved and pt2.exists():
-        return PT2, pt2.stat().st_size, (Artifact("reduced_model", PT2), *files)
-    pt2.unlink(missing_ok=True)
-    files = [item for item in files if item.path != TEXT]
-    return TEXT, source.stat().st_size, (Artifact("reduced_model", TEXT), *files)
+def files_of(case: TorchCase, text: Report, pt2: Path | None) -> tuple[str, int, tuple[Artifact, ...]]:
+    """(path of the reduced model, its size, what was written): the saved program where there is one, and the text."""
+    source = case.workspace.write(TEXT, shown(text) + "\n")
+    inputs = (Artifact("inputs", INPUTS),) if text["npz"] else ()
+    if pt2 is not None and pt2.exists():
+        return PT2, pt2.stat().st_size, (Artifact("reduced_model", PT2), *inputs, Artifact("other", TEXT))
+    (case.workspace.folder / PT2).unlink(missing_ok=True)
+    return TEXT, source.stat().st_size, (Artifact("reduced_model", TEXT), *inputs)
 
 
-def _shown(text: Report) -> str:
+def shown(text: Report) -> str:
+    """The text with its imports."""
     return "\n".join(text["imports"]) + "\n\n\n" + str(text["source"])
 
 
@@ -172,7 +170,7 @@ def _others(case: TorchCase, oracle: ExportOracle) -> tuple[Mapping[str, Any], .
             continue
         path = f"{ALSO}/{signature}.py"
         inputs = "".join(f"# {name} = {code}\n" for name, code in written["inputs"])
-        case.workspace.write(path, f"{_shown(written)}\n\n\n{inputs}")
+        case.workspace.write(path, f"{shown(written)}\n\n\n{inputs}")
         found.append({"signature": signature, "detail": detail, "path": path})
     return tuple(found)
 
@@ -219,7 +217,7 @@ def reproduction(case: TorchCase, signature: FailureSignature, seen: Report, tex
         rtol=rtol,
         atol=atol,
         mismatch=str(seen.get("kind", "")),
-        model_code=_shown(text),
+        model_code=shown(text),
         inputs_code=tuple((name, code) for name, code in text["inputs"]),
         feeds=feeds,
         expected_text=str(seen.get("expected", "")) or f"the module is exported and passes {signature.stage}",
@@ -308,6 +306,3 @@ def environment(case: TorchCase) -> dict[str, Any]:
     found: Mapping[str, Any] = answer.value["versions"] if answer.outcome == RETURNED else {}
     facts: dict[str, Any] = {"python": platform.python_version(), "os": platform.system(), "arch": platform.machine()}
     return {**facts, **{name: version for name, version in found.items() if version}}
-
-
-__all__ = ["Reduction", "TorchCase", "conclude", "failure_of", "nothing_found", "reproduction", "signature_of"]

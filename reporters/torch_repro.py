@@ -21,7 +21,7 @@ LEVELS = {
 }
 PROVIDER = "CPUExecutionProvider"
 # The default of the script's source when the finding names no other way to make the model.
-MODEL = "Model().eval()"
+MODEL = "Reduced().eval()"
 
 
 def is_torch(repro: Reproduction) -> bool:

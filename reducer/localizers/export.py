@@ -50,6 +50,21 @@ def _what(node: FxNode, failure: Report, function: Report) -> str:
     return f"{who} ({step}): {message}"
 
 
+def module_suspects(path: str, kind: str, failure: Report) -> tuple[Suspect, ...]:
+    """The module in which torch.export fails or goes another way than eager, and what eager alone runs there."""
+    where = f"; called at {failure['line']}" if failure.get("line") else ""
+    if failure["step"] != "compare":
+        inner = str(failure.get("module") or kind)
+        evidence = f"torch.export fails in {inner}.forward: {failure['error']}: {_line(failure)}{where}"
+        return (Suspect("op", inner.rpartition(".")[2], evidence, path or None, "pytorch"),)
+    missing = [str(name) for name in failure.get("missing", ())]
+    alone = f"; eager alone runs {', '.join(missing[:4])}" if missing else ""
+    evidence = f"the graph that torch.export captures of {kind} gives other numbers than the module: {_line(failure)}{alone}"
+    found = [Suspect("op", kind.rpartition(".")[2], evidence, path or None, "pytorch")]
+    note = "eager runs it and the captured graph does not: torch.export went another way through the module"
+    return (*found, *(Suspect("op", name, note, path or None, "pytorch") for name in missing[:2]))
+
+
 def step_suspect(failure: Report, exporter: str) -> Suspect:
     """The step of the exporter, or the runtime."""
     step = failure["step"]

@@ -19,6 +19,8 @@ from reducer.signature import NEVER_A_MATCH, FailureSignature, Vocabulary, norma
 
 Report = Mapping[str, Any]
 CONVERT = ("capture", "decompose", "translate", "optimize", "legacy export")
+# The path of the whole model among its modules.
+WHOLE = ""
 # Steps whose innermost exception says too little by its frame: the words count, too.
 WORDY = ("capture", "legacy export", "optimize")
 

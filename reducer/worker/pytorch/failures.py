@@ -32,7 +32,8 @@ def chain_of(error: BaseException) -> list[BaseException]:
 
 
 def describe(error: BaseException, step: str) -> dict[str, Any]:
-    """{step, error, message, frame, target, node, line, chain} of an exception at that step (or the one it names).
+    """{step, error, message, frame, target, node, line, chain, module} of an exception at that step (or the one that
+    it names). `module` is the class of the innermost nn.Module that was running.
 
     `frame` is "file:function" of the innermost frame inside the exporter (inside torch, for a capture); `line` is
     the innermost line of the user's code.
@@ -56,6 +57,7 @@ def describe(error: BaseException, step: str) -> dict[str, Any]:
         "node": node.group(1) if node else "",
         "line": _users(frames),
         "chain": [type(item).__name__ for item in chain],
+        "module": _module(chain),
     }
 
 
@@ -84,6 +86,19 @@ def _frame(frames: traceback.StackSummary, step: str) -> str:
         if _short(frame.filename).startswith(packages):
             return f"{_short(frame.filename)}:{frame.name}"
     return ""
+
+
+def _module(chain: list[BaseException]) -> str:
+    found = ""
+    for item in chain:
+        trace = item.__traceback__
+        while trace is not None:
+            frame = trace.tb_frame
+            holder = frame.f_locals.get("self")
+            if frame.f_code.co_name == "forward" and hasattr(holder, "named_modules"):
+                found = f"{type(holder).__module__}.{type(holder).__qualname__}"
+            trace = trace.tb_next
+    return found
 
 
 def _users(frames: list[traceback.FrameSummary]) -> str:

@@ -15,7 +15,7 @@ from reducer.worker.pytorch.graph import is_getitem, target_name
 from reducer.worker.pytorch.literals import argument
 from reducer.worker.pytorch.loading import MODULE
 
-CLASS = "Model"
+CLASS = "Reduced"
 # Namespaces of operators that torch itself brings.
 OWN = ("aten", "prims", "prim", "higher_order", "torch", "_c10d_functional", "quantized", "quantized_decomposed", "mkldnn")
 
@@ -25,7 +25,7 @@ class Unwritable(Exception):
 
 
 def source_of(cut: Cut, constants: Mapping[str, str]) -> str:
-    """Python source of a class Model. `constants` is the code of each constant, by name."""
+    """Python source of a class Reduced. `constants` is the code of each constant, by name."""
     bodies: list[str] = []
     lines = _class(cut.module, CLASS, bodies, dict(constants))
     return "\n\n\n".join([*bodies, lines])

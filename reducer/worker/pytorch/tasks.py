@@ -133,3 +133,37 @@ def functions(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, .
         close = [] if has else list(adapter.close_functions(name, opset))
         found[str(node)] = {"has": has, "module": module, "name": function, "close": close}
     return {"functions": found}, ()
+
+
+def modules(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
+    """The modules that one eager run calls: {modules: [{name, kind, children}]}, the root "" first."""
+    from reducer.worker.pytorch import module_tree
+
+    return {"modules": module_tree.called(opened(arguments["subject"]))}, ()
+
+
+def judge_modules(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
+    """arguments["names"], each alone with the inputs that it got: {reports}. `compare`: also run what was captured."""
+    from reducer.worker.pytorch import module_tree
+
+    state = opened(arguments["subject"])
+    calls = module_tree.recorded(state)
+    run = lambda name: module_tree.judge(state, calls, name, compare=bool(arguments["compare"]))  # noqa: E731
+    return {"reports": list(isolation.each(run, arguments["names"], arguments["seconds"]))}, ()
+
+
+def write_module(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
+    """arguments["name"] as text around the user's own source: as `write`."""
+    import numpy as np
+
+    from reducer.worker.pytorch import module_tree
+    from reducer.worker.pytorch.modules import Unwritable
+
+    state = opened(arguments["subject"])
+    try:
+        written, saved = module_tree.text_of(state, module_tree.recorded(state), arguments["name"])
+    except Unwritable as error:
+        return {"unwritable": str(error)}, ()
+    if saved:
+        np.savez(arguments["npz"], **saved)
+    return written, ()
