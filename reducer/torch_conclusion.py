@@ -77,9 +77,8 @@ class Reduction:
 def nothing_found(case: TorchCase) -> Finding:
     """The finding of a model that does not fail."""
     facts = environment(case)
-    return Finding(
-        __version__, "not_reproduced", source_of(case), None, None, SearchFacts(0, 0.0, 0.0, True), facts, rungs(case, facts)
-    )  # fmt: skip
+    nothing = SearchFacts(0, 0.0, 0.0, complete=True)
+    return Finding(__version__, "not_reproduced", source_of(case), None, None, nothing, facts, rungs(case, facts))
 
 
 def conclude(case: TorchCase, end: Reduction) -> Finding | None:
@@ -127,14 +126,14 @@ def conclude(case: TorchCase, end: Reduction) -> Finding | None:
     )
 
 
-def confirmations(case: TorchCase, text: Report, pt2: Path | None) -> list[dict[str, Any]]:
+def confirmations(case: TorchCase, text: Report, pt2: Path | None, times: int = TIMES) -> list[dict[str, Any]]:
     """What the text does in fresh processes through the public API; the first one saves the program as well."""
 
     def once(number: int) -> dict[str, Any]:
         return case.model.verify(text, {"pt2": str(pt2)} if pt2 and number == 0 else {})
 
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(once, range(TIMES)))
+        return list(pool.map(once, range(times)))
 
 
 def _named(signature: FailureSignature, best: FxProgram) -> FailureSignature:
@@ -205,7 +204,9 @@ def reproduction(case: TorchCase, signature: FailureSignature, seen: Report, tex
     options = {k: str(case.model.subject[k]) for k in ("exporter", "opset") if case.model.subject.get(k)}
     message = str(seen.get("message", ""))
     rtol, atol = case.model.subject["default"]
-    feeds = tuple(Feed(name, dtype.removeprefix("torch."), tuple(shape)) for name, dtype, shape in text.get("facts", ()))
+    feeds = tuple(
+        Feed(name, dtype.removeprefix("torch."), tuple(shape)) for name, dtype, shape in text.get("facts", ())
+    )
     return Reproduction(
         form=f"torch-{_form(signature, seen)}",
         stage=signature.stage,
@@ -267,7 +268,13 @@ def failure_of(case: TorchCase, signature: FailureSignature) -> Failure:
     """The failure as the ladder saw it on the whole model."""
     seen = case.failure
     kind = seen.get("kind")
-    symptom = {"value": "wrong_output", "shape": "wrong_shape", "dtype": "wrong_type", "nan": "nan_or_inf", "inf": "nan_or_inf"}
+    symptom = {
+        "value": "wrong_output",
+        "shape": "wrong_shape",
+        "dtype": "wrong_type",
+        "nan": "nan_or_inf",
+        "inf": "nan_or_inf",
+    }
     violent = "signal" if seen.get("died") else "hang" if seen.get("hung") else "exception"
     output = f"output {seen['output']}" if "output" in seen else None
     rtol, atol = case.model.subject["default"]
@@ -280,7 +287,9 @@ def failure_of(case: TorchCase, signature: FailureSignature) -> Failure:
         output,
         seen.get("max_abs"),
         seen.get("max_rel"),
-        {"capture": "torch.export", "exporter": "the exported model", "runtime": "onnxruntime"}.get(str(seen.get("blame"))),
+        {"capture": "torch.export", "exporter": "the exported model", "runtime": "onnxruntime"}.get(
+            str(seen.get("blame"))
+        ),
         f"rtol {rtol:g}, atol {atol:g} (float32)" if signature.stage == "compare" else None,
     )
 

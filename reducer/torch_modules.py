@@ -103,7 +103,9 @@ class ModuleSearch:
             status=status,
             source=source_of(case),
             failure=failure_of(case, target),
-            reduced=Reduced(path, 1, size, {self.kind: 1}, self.minimal, f"{len(same)}/{len(reports) or TIMES}", shown(text)),
+            reduced=Reduced(
+                path, 1, size, {self.kind: 1}, self.minimal, f"{len(same)}/{len(reports) or TIMES}", shown(text)
+            ),
             search=SearchFacts(self.calls, round(seconds, 4), round(seconds, 4), complete=status == "reduced"),
             environment=facts,
             ladder=rungs(case, facts),
@@ -114,20 +116,24 @@ class ModuleSearch:
 
     def _proven(self, target: FailureSignature) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """The text of the module that is left, or of the whole model when that alone shows it, with its proofs."""
-        npz = self.case.workspace.folder / INPUTS
         text: dict[str, Any] = {}
         for path in dict.fromkeys((self.path, WHOLE)):
-            npz.unlink(missing_ok=True)
-            text = self.case.model.ask("write_module", {"name": path, "npz": str(npz)})
-            if "unwritable" in text:
-                self.case.say(f"{path or 'the model'} cannot be written as a module: {text['unwritable']}")
-                continue
-            text["npz"] = str(npz) if npz.exists() else None
-            reports = confirmations(self.case, text, None)
-            if any(self._same(r["report"], target) for r in reports):
-                return text, reports
+            for kind in ("seeded", "recorded"):
+                text = self._written(path, kind)
+                if "unwritable" in text:
+                    self.case.say(f"{path or 'the model'} cannot be written as a module: {text['unwritable']}")
+                    break
+                first = self.case.model.verify(text, {})
+                if self._same(first["report"], target):
+                    return text, [first, *confirmations(self.case, text, None, TIMES - 1)]
         text.setdefault("source", f"# {text.get('unwritable', 'no text of this module shows the failure')}")
         return {"imports": [], "inputs": [], "npz": None, **text}, []
+
+    def _written(self, path: str, kind: str) -> dict[str, Any]:
+        npz = self.case.workspace.folder / INPUTS
+        npz.unlink(missing_ok=True)
+        text = self.case.model.ask("write_module", {"name": path, "kind": kind, "npz": str(npz)})
+        return {**text, "npz": str(npz) if npz.exists() else None}
 
     def _same(self, report: Report, target: FailureSignature) -> bool:
         """By step, class and words: the frames in between are those of the wrapper, too."""

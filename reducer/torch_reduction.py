@@ -55,7 +55,11 @@ class FxReduction:
         problem, start = self.problem, self.problem.best
         problem.enter("nodes that the message names")
         named = nodes_of(start, self.oracle.report)[:NAMED]
-        found = any(problem.consider(start.restrict(frozenset({node}), {})) for node in named) if len(start.keep) > 1 else False
+        found = (
+            any(problem.consider(start.restrict(frozenset({node}), {})) for node in named)
+            if len(start.keep) > 1
+            else False
+        )
         if not found:
             hits = self._sweep(start)
             if not hits and not self._whole_fails():

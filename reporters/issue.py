@@ -20,7 +20,11 @@ MESSAGE_LIMIT = 3000
 SUSPECTS = 5
 # Longer blocks are folded, so that the headings of the form stay on one screen.
 GRAPH_LINES, SCRIPT_LINES = 40, 150
-_TEMPLATES = {"onnxruntime": "issue/onnxruntime.md.j2", "onnx": "issue/onnx.md.j2"}
+_TEMPLATES = {
+    "onnxruntime": "issue/onnxruntime.md.j2",
+    "onnx": "issue/onnx.md.j2",
+    "pytorch": "issue/pytorch.md.j2",
+}
 # Options of ONNX Runtime's form 08-general.yml, to the letter: GitHub knows no others.
 OTHER = "Other / Unknown"
 _PLATFORM = {"Linux": "Linux", "Darwin": "Mac", "Windows": "Windows"}
@@ -94,11 +98,13 @@ def _public_word(word: str) -> str:
 
 
 def tracker_of(finding: Finding) -> str:
-    """onnx or onnxruntime: as the first suspect with a tracker of its own says, else by the failing backend."""
+    """The tracker that the first suspect names, if it has a form here, else by source and failing backend."""
     for suspect in finding.suspects:
         if suspect.project in _TEMPLATES:
             return str(suspect.project)
     backend = finding.failure.backend if finding.failure else ""
+    if finding.source.kind == "torch":
+        return "pytorch"
     return "onnx" if backend.startswith(("reference", "onnx-")) else "onnxruntime"
 
 

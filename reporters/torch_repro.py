@@ -76,7 +76,9 @@ def torch_script(finding: Finding, repro: Reproduction) -> str:
 def _split(source: str) -> tuple[list[str], str]:
     """(import lines at the top level, the rest): a missing package must not look like the bug."""
     lines = source.splitlines()
-    imports = [line for line in lines if re.match(r"(import|from) [\w.]+", line) and not line.rstrip().endswith(("(", "\\"))]
+    imports = [
+        line for line in lines if re.match(r"(import|from) [\w.]+", line) and not line.rstrip().endswith(("(", "\\"))
+    ]
     kept = {line for line in imports if not line.startswith("from __future__")}
     rest = "\n".join(line for line in lines if line not in kept)
     return [line for line in imports if line in kept], rest.strip("\n")

@@ -51,7 +51,9 @@ class TorchModel:
         value = self._ask("table", {"level": level}, OPEN_SECONDS)
         return FxTable(level, tuple(FxNode.from_wire(row) for row in value["rows"])), bool(value["private"])
 
-    def judge(self, orders: Sequence[Mapping[str, Any]], how: Mapping[str, Any], *, fresh: bool = False) -> list[Report]:
+    def judge(
+        self, orders: Sequence[Mapping[str, Any]], how: Mapping[str, Any], *, fresh: bool = False
+    ) -> list[Report]:
         """A report for every candidate of one level. how: level, through, upto."""
         arguments = {**how, "orders": list(orders), "seconds": self.seconds}
         limit = OPEN_SECONDS + self.seconds * len(orders)
@@ -68,7 +70,10 @@ class TorchModel:
 
     def verify(self, text: Mapping[str, Any], extra: Mapping[str, Any], *, fresh: bool = True) -> dict[str, Any]:
         """What the text of a reduced model does through the public API: {report, saved}."""
-        options = {key: self.subject.get(key) for key in ("exporter", "opset", "opt_level", "provider", "tolerances", "default")}
+        options = {
+            key: self.subject.get(key)
+            for key in ("exporter", "opset", "opt_level", "provider", "tolerances", "default")
+        }
         arguments = {**text, "options": options, "seconds": self.seconds, **extra}
         return dict(self._ask("verify", arguments, OPEN_SECONDS, fresh=fresh))
 
@@ -76,7 +81,9 @@ class TorchModel:
         """Any other task of the worker."""
         return dict(self._ask(task, arguments, OPEN_SECONDS))
 
-    def _ask(self, task: str, arguments: Mapping[str, Any], seconds: float, *, fresh: bool = False) -> Mapping[str, Any]:
+    def _ask(
+        self, task: str, arguments: Mapping[str, Any], seconds: float, *, fresh: bool = False
+    ) -> Mapping[str, Any]:
         call = Call(f"{TASKS}:{task}", {"subject": dict(self.subject), **arguments}, (), seconds)
         answer = self.host.call(call, fresh=fresh)
         if answer.outcome == RETURNED:
@@ -101,7 +108,9 @@ def subject_of(target: str, settings: Settings) -> dict[str, Any]:
     _check_literal(settings.dynamic_shapes)
     is_file = target.endswith((".py", ".pt2"))
     if is_file and not Path(target).is_file():
-        raise UsageError(f"there is no file {target}", "name a .py file with get_model() and get_inputs(), or a .pt2 file")
+        raise UsageError(
+            f"there is no file {target}", "name a .py file with get_model() and get_inputs(), or a .pt2 file"
+        )
     tolerance = Tolerance(settings.rtol, settings.rtol if settings.atol is None else settings.atol)
     return {
         "target": str(Path(target).resolve()) if is_file else target,

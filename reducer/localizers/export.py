@@ -15,6 +15,7 @@ from reducer.programs.fx import FxNode
 Report = Mapping[str, Any]
 MOST = 3
 MESSAGE = 220
+MOST_MISSING = 6
 # Namespaces of operators that torch itself brings; the last part of a module name elsewhere is the project.
 TORCH = ("aten", "prims", "prim", "higher_order", "torch", "_operator", "operator", "quantized", "torchvision")
 NO_FUNCTION = "DispatchError"
@@ -37,7 +38,11 @@ def _what(node: FxNode, failure: Report, function: Report) -> str:
     if failure.get("error") == NO_FUNCTION and not function.get("has", True):
         close = ", ".join(function.get("close", ()))
         return f"no ONNX function for {node.target}" + (f"; close ones: {close}" if close else "")
-    made = f"what {function['name']} of {function['module']} makes of it" if function.get("name") else "what the exporter makes of it"
+    made = (
+        f"what {function['name']} of {function['module']} makes of it"
+        if function.get("name")
+        else "what the exporter makes of it"
+    )
     if violent := failure.get("died") or failure.get("hung"):
         return f"{violent} at the step {step}"
     if stage_of(step) == "convert":
@@ -46,7 +51,11 @@ def _what(node: FxNode, failure: Report, function: Report) -> str:
     if step == "compare":
         right = "onnxruntime alone differs" if failure.get("blame") == "runtime" else f"{made} computes something else"
         return f"fed with the same values, {right}: {message}"
-    who = "onnxruntime fails on a model that the reference runs" if failure.get("blame") == "runtime" else f"onnxruntime refuses {made}"
+    who = (
+        "onnxruntime fails on a model that the reference runs"
+        if failure.get("blame") == "runtime"
+        else f"onnxruntime refuses {made}"
+    )
     return f"{who} ({step}): {message}"
 
 
@@ -58,11 +67,11 @@ def module_suspects(path: str, kind: str, failure: Report) -> tuple[Suspect, ...
         evidence = f"torch.export fails in {inner}.forward: {failure['error']}: {_line(failure)}{where}"
         return (Suspect("op", inner.rpartition(".")[2], evidence, path or None, "pytorch"),)
     missing = [str(name) for name in failure.get("missing", ())]
-    alone = f"; eager alone runs {', '.join(missing[:4])}" if missing else ""
-    evidence = f"the graph that torch.export captures of {kind} gives other numbers than the module: {_line(failure)}{alone}"
-    found = [Suspect("op", kind.rpartition(".")[2], evidence, path or None, "pytorch")]
-    note = "eager runs it and the captured graph does not: torch.export went another way through the module"
-    return (*found, *(Suspect("op", name, note, path or None, "pytorch") for name in missing[:2]))
+    alone = f"; eager alone runs {', '.join(missing[:MOST_MISSING])}" if missing else ""
+    evidence = (
+        f"the graph that torch.export captures of {kind} gives other numbers than the module: {_line(failure)}{alone}"
+    )
+    return (Suspect("op", kind.rpartition(".")[2], evidence, path or None, "pytorch"),)
 
 
 def step_suspect(failure: Report, exporter: str) -> Suspect:

@@ -18,7 +18,15 @@ class TorchModelSource(SourceKind):
 
     kind: ClassVar[str] = "torch"
     rank: ClassVar[int] = 40
-    preload: ClassVar[tuple[str, ...]] = ("numpy", "onnx", "onnxruntime", "torch", "torch.export", "torch.onnx", "onnxscript")
+    preload: ClassVar[tuple[str, ...]] = (
+        "numpy",
+        "onnx",
+        "onnxruntime",
+        "torch",
+        "torch.export",
+        "torch.onnx",
+        "onnxscript",
+    )
     session: ClassVar[str] = "reducer.sessions.torch:TorchSession"
 
     def claims(self, target: str) -> bool:
@@ -31,7 +39,7 @@ class TorchModelSource(SourceKind):
             if not names & set(OTHERS):
                 raise UsageError(
                     f"{target} defines none of {', '.join((MODEL, *OTHERS))}",
-                    "a PyTorch file needs get_model() and get_inputs(), a TensorFlow file get_function() or get_keras_model()",
+                    "PyTorch: get_model() and get_inputs(); TensorFlow: get_function() or get_keras_model()",
                 )
             return False
         if not _FACTORY.fullmatch(target):

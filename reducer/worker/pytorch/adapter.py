@@ -16,6 +16,7 @@ from typing import Any
 
 from reducer.worker.pytorch.failures import CAPTURE, DECOMPOSE, LEGACY, OPTIMIZE, TRANSLATE
 
+
 class StepFailed(Exception):
     """A step of the exporter raised `error`."""
 
@@ -49,7 +50,9 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def capture(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, shapes: Any = None, strict: bool = False) -> Any:
+def capture(
+    model: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, shapes: Any = None, strict: bool = False
+) -> Any:
     """An ExportedProgram, as torch.onnx.export makes it: non-strict, then strict. Raises StepFailed (the first one)."""
     import torch
 
@@ -58,7 +61,7 @@ def capture(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, shapes
             return torch.export.export(model, args, kwargs or None, dynamic_shapes=shapes, strict=True)
         try:
             return torch.export.export(model, args, kwargs or None, dynamic_shapes=shapes, strict=False)
-        except Exception as first:
+        except Exception as first:  # noqa: BLE001 - the second way is tried whatever the first one raised
             try:
                 return torch.export.export(model, args, kwargs or None, dynamic_shapes=shapes, strict=True)
             except Exception:  # noqa: BLE001 - the public call reports the first one, too

@@ -1,4 +1,4 @@
-"""A candidate as the parent orders it: which nodes, from which level, and which edits; built into a cut (child side)."""
+"""A candidate as the parent orders it, nodes of a level and edits, built into a cut (child side)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def build(level: Level, order: Mapping[str, Any]) -> Built:
     code, saved = {}, {}
     for node in made.placeholders:
         name = str(node.target)
-        held = inputs.get(name, made.constants.get(name))
+        held = inputs[name] if name in inputs else made.constants[name]
         kind = kinds.get(name, kinds.get("*", "recorded"))
         code[name] = literals.tensor(name, held, "recorded" if _is_pinned(held, kind) else kind)
         if literals.SAVED in code[name]:

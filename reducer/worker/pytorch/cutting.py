@@ -99,7 +99,9 @@ class _Builder:
         if name in self.made:
             return self.made[name]
         after = next((n for n in reversed(list(self.graph.nodes)) if n.op == "placeholder"), None)
-        point = self.graph.inserting_after(after) if after is not None else self.graph.inserting_before(_first(self.graph))
+        point = (
+            self.graph.inserting_after(after) if after is not None else self.graph.inserting_before(_first(self.graph))
+        )
         with point:
             self.made[name] = self.graph.placeholder(name)
         return self.made[name]
@@ -108,7 +110,9 @@ class _Builder:
         """One kept node."""
         import torch
 
-        sources = {source: self.env[source] if source in self.env else self.outside(source) for source in node.all_input_nodes}
+        sources = {
+            source: self.env[source] if source in self.env else self.outside(source) for source in node.all_input_nodes
+        }
         args = torch.fx.node.map_arg(node.args, sources.__getitem__)
         kwargs = torch.fx.node.map_arg(node.kwargs, sources.__getitem__)
         made = self.graph.create_node("call_function", node.target, args, kwargs, name=node.name)

@@ -162,7 +162,7 @@ def _inner(module: Any, node: Any) -> list[str]:
     """Names of the call nodes in the sub-graphs that a higher-order node calls."""
     names: list[str] = []
     for source in node.all_input_nodes:
-        body = getattr(module, str(source.target), None) if source.op == "get_attr" else None
+        body: Any = getattr(module, str(source.target), None) if source.op == "get_attr" else None
         if hasattr(body, "graph"):
             names += [inner.name for inner in body.graph.nodes if inner.op == "call_function"]
     return names

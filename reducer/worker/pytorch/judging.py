@@ -39,7 +39,9 @@ def judge(level: Level, order: Mapping[str, Any], options: Mapping[str, Any]) ->
         return failures.describe(failed.error, failed.step)
     if options.get("upto") in failures.CONVERT_STEPS:
         return {"step": ""}
-    inputs = [built.cut.inputs[str(node.target)] for node in built.cut.placeholders if str(node.target) in built.cut.inputs]
+    inputs = [
+        built.cut.inputs[str(node.target)] for node in built.cut.placeholders if str(node.target) in built.cut.inputs
+    ]
     report = run_onnx(model, inputs, expected, options)
     if report["step"] == COMPARE and report["kind"] == "value" and is_tie(built.cut.module, values, report["outputs"]):
         return {"step": "", "tie": True}

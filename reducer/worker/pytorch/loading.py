@@ -83,7 +83,9 @@ def _of_module(module: Any, make: Any, shapes: Any, text: str) -> Loaded:
     elif callable(getattr(module, "get_inputs", None)):
         args, kwargs = _inputs_of(module.get_inputs())
     else:
-        raise Unusable("there are no inputs", "add get_inputs(): a tuple of the arguments of forward, or (args, kwargs)")
+        raise Unusable(
+            "there are no inputs", "add get_inputs(): a tuple of the arguments of forward, or (args, kwargs)"
+        )
     own = getattr(module, "get_dynamic_shapes", None)
     return Loaded(made, args, kwargs, shapes if shapes is not None else own and own(), None, module, text)
 
@@ -125,7 +127,9 @@ def pickles_in(path: Path) -> list[str]:
     if not zipfile.is_zipfile(path):
         raise Unusable(f"{path.name} is no archive of torch.export.save")
     with zipfile.ZipFile(path) as archive:
-        return [name for name in archive.namelist() if PurePosixPath(name).name.startswith(("custom_obj", "opaque_obj"))]
+        return [
+            name for name in archive.namelist() if PurePosixPath(name).name.startswith(("custom_obj", "opaque_obj"))
+        ]
 
 
 def _tensors_only(real: Callable[..., Any]) -> Callable[..., Any]:

@@ -104,17 +104,18 @@ def _eager_only(module: Any, args: Any, kwargs: Any, program: Any) -> tuple[list
     return eager, [name for name in ran_eager if name not in seen]
 
 
-def text_of(state: Opened, calls: dict[str, Call], name: str) -> tuple[Report, dict[str, Any]]:
+def text_of(state: Opened, call: Call, name: str, kind: str) -> tuple[Report, dict[str, Any]]:
     """({source, imports, inputs, facts}, what goes to inputs.npz): the module inside the user's own source.
 
-    Raises Unwritable for inputs that have no literal.
+    `kind` of floats: recorded or seeded; whatever steers (integers, masks) stays. Raises Unwritable for inputs that
+    have no literal.
     """
-    args, kwargs = calls[name]
-    inputs: list[list[str]] = []
+    args, kwargs = call
     values: dict[str, Any] = {}
-    given = [_expression(value, f"x{position}", inputs, values) for position, value in enumerate(args)]
-    given += [f"{key}={_expression(value, key, inputs, values)}" for key, value in kwargs.items()]
+    given = [_expression(value, f"x{position}", values) for position, value in enumerate(args)]
+    given += [f"{key}={_expression(value, key, values)}" for key, value in kwargs.items()]
     made, head, imports = _origin(state)
+    called = _flat(state.loaded.model.get_submodule(name), call, f"self.inner({', '.join(given)})")
     inner = f'{made}.get_submodule("{name}")' if name else made
     wrapper = [
         f"class {CLASS}(torch.nn.Module):",
@@ -123,12 +124,26 @@ def text_of(state: Opened, calls: dict[str, Call], name: str) -> tuple[Report, d
         f"        self.inner = {inner}",
         "",
         f"    def forward({', '.join(['self', *values])}):",
-        f"        return self.inner({', '.join(given)})",
+        f"        return {called}",
     ]
+    floats = {key for key, value in values.items() if value.dtype.is_floating_point}
+    inputs = [[key, literals.tensor(key, v, kind if key in floats else "recorded")] for key, v in values.items()]
     source = f"{head}\n\n\n" * bool(head) + "\n".join(wrapper)
     saved = {key: value.contiguous().numpy() for key, value in values.items() if literals.SAVED in dict(inputs)[key]}
     facts = [[key, str(value.dtype), list(value.shape)] for key, value in values.items()]
     return {"source": source, "imports": imports, "inputs": inputs, "facts": facts}, saved
+
+
+def _flat(module: Any, call: Call, code: str) -> str:
+    """The call as an expression that gives a tuple of tensors."""
+    import torch
+
+    with torch.no_grad():
+        made = module(*copied(call[0]), **copied(call[1]))
+    if isinstance(made, torch.Tensor):
+        return f"({code},)"
+    plain = isinstance(made, tuple) and all(isinstance(item, torch.Tensor) for item in made)
+    return code if plain else f"tuple(torch.utils._pytree.tree_leaves({code}))"
 
 
 def _origin(state: Opened) -> tuple[str, str, list[str]]:
@@ -142,22 +157,21 @@ def _origin(state: Opened) -> tuple[str, str, list[str]]:
     return f"{module}.{factory}()", "", [f"import {module}", "import torch"]
 
 
-def _expression(value: Any, name: str, inputs: list[list[str]], values: dict[str, Any]) -> str:
+def _expression(value: Any, name: str, values: dict[str, Any]) -> str:
     """An argument of the call; tensors become inputs."""
     import torch
 
     if type(value) is torch.Tensor or type(value) is torch.nn.Parameter:
-        inputs.append([name, literals.tensor(name, value.detach(), "recorded")])
         values[name] = value.detach()
         return name
     if isinstance(value, torch.Tensor):
         raise Unwritable(f"an input of type {type(value).__name__}")
     if type(value) in (list, tuple):
-        items = [_expression(item, f"{name}_{number}", inputs, values) for number, item in enumerate(value)]
+        items = [_expression(item, f"{name}_{number}", values) for number, item in enumerate(value)]
         closing = ",)" if len(items) == 1 else ")"
         return f"[{', '.join(items)}]" if isinstance(value, list) else f"({', '.join(items)}{closing}"
     if type(value) is dict:
-        parts = [f"{key!r}: {_expression(item, f'{name}_{key}', inputs, values)}" for key, item in value.items()]
+        parts = [f"{key!r}: {_expression(item, f'{name}_{key}', values)}" for key, item in value.items()]
         return "{" + ", ".join(parts) + "}"
     try:
         return literals.argument(value)

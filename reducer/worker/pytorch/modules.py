@@ -17,7 +17,17 @@ from reducer.worker.pytorch.loading import MODULE
 
 CLASS = "Reduced"
 # Namespaces of operators that torch itself brings.
-OWN = ("aten", "prims", "prim", "higher_order", "torch", "_c10d_functional", "quantized", "quantized_decomposed", "mkldnn")
+OWN = (
+    "aten",
+    "prims",
+    "prim",
+    "higher_order",
+    "torch",
+    "_c10d_functional",
+    "quantized",
+    "quantized_decomposed",
+    "mkldnn",
+)
 
 
 class Unwritable(Exception):
@@ -141,8 +151,8 @@ def _registrar(space: str, source: str) -> str | None:
             module = str(getattr(getattr(definition, "_init_fn", None), "__module__", ""))
             if module in sys.modules and module != MODULE:
                 return module
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None) or ""
+    for name, held in list(sys.modules.items()):
+        file = getattr(held, "__file__", None) or ""
         inside = name == space or name.startswith(f"{space}.")
         if inside and file.endswith(".py") and _registers(file, space, source):
             return name

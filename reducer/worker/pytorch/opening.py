@@ -166,7 +166,13 @@ def _graph_run(state: Opened) -> Report | None:
 
 
 def _calls(program: Any) -> int:
-    return sum(1 for module in program.graph_module.modules() if hasattr(module, "graph") for n in module.graph.nodes if n.op == "call_function")
+    return sum(
+        1
+        for module in program.graph_module.modules()
+        if hasattr(module, "graph")
+        for n in module.graph.nodes
+        if n.op == "call_function"
+    )
 
 
 def _converted(state: Opened, ladder: list[list[Any]], seconds: float, *, random: bool) -> Report | None:
@@ -209,16 +215,24 @@ def export_and_run(state: Opened) -> Report:
         rungs += _witnesses(model, inputs, state, report)
     report.pop("outputs", None)
     if not report["step"] and rungs[1][2] == "failed":
-        return {"rungs": rungs, "failure": {"step": "check", "error": "ValidationError", "message": rungs[1][3], "target": "", **judging.names_of(model)}}
+        return {
+            "rungs": rungs,
+            "failure": {
+                "step": "check",
+                "error": "ValidationError",
+                "message": rungs[1][3],
+                "target": "",
+                **judging.names_of(model),
+            },
+        }
     return {"rungs": rungs, "failure": report if report["step"] else None}
 
 
 def export_source(state: Opened) -> bytes:
     """The whole model through torch.onnx.export. Raises StepFailed."""
     loaded, options = state.loaded, state.options
-    if state.subject.get("strict") or loaded.program is not None:
-        if options["exporter"] != "legacy":
-            return adapter.export(state.program, (), {}, options)
+    if (state.subject.get("strict") or loaded.program is not None) and options["exporter"] != "legacy":
+        return adapter.export(state.program, (), {}, options)
     shapes = {"dynamic_shapes": loaded.dynamic_shapes}
     return adapter.export(loaded.model, copied(loaded.args), copied(loaded.kwargs), {**options, **shapes})
 

@@ -52,7 +52,9 @@ def judge(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
     state = opened(arguments["subject"])
     level = state.level(arguments["level"])
     options = _options(state, arguments)
-    found = isolation.each(lambda order: judging.judge(level, order, options), arguments["orders"], arguments["seconds"])
+    found = isolation.each(
+        lambda order: judging.judge(level, order, options), arguments["orders"], arguments["seconds"]
+    )
     return {"reports": list(found)}, ()
 
 
@@ -153,7 +155,7 @@ def judge_modules(context: Context, arguments: dict[str, Any], blobs: tuple[byte
 
 
 def write_module(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
-    """arguments["name"] as text around the user's own source: as `write`."""
+    """The module arguments["name"] as text around the user's own source, as `write`; `kind`: see module_tree."""
     import numpy as np
 
     from reducer.worker.pytorch import module_tree
@@ -161,7 +163,8 @@ def write_module(context: Context, arguments: dict[str, Any], blobs: tuple[bytes
 
     state = opened(arguments["subject"])
     try:
-        written, saved = module_tree.text_of(state, module_tree.recorded(state), arguments["name"])
+        call = module_tree.recorded(state)[arguments["name"]]
+        written, saved = module_tree.text_of(state, call, arguments["name"], arguments["kind"])
     except Unwritable as error:
         return {"unwritable": str(error)}, ()
     if saved:
