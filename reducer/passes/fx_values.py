@@ -22,7 +22,7 @@ class PlainValues(ReductionPass[FxProgram]):
     kinds: ClassVar[tuple[str, ...]] = ("torch",)
 
     def propose(self, program: FxProgram) -> Iterable[Change]:
-        edits: list[Tweak] = [("values", "*", kind) for kind in KINDS]
+        edits: list[Tweak] = [("values", "*", kind) for kind in KINDS if program.inputs]
         if len(program.inputs) > 1:
             edits += [("values", item.name, kind) for item in program.inputs for kind in KINDS]
         return [Change(edit) for edit in edits if edit not in program.edits]

@@ -229,12 +229,11 @@ def export_and_run(state: Opened) -> Report:
 
 
 def export_source(state: Opened) -> bytes:
-    """The whole model through torch.onnx.export. Raises StepFailed."""
+    """The whole model through torch.onnx.export, from the graph that is captured already. Raises StepFailed."""
     loaded, options = state.loaded, state.options
-    if (state.subject.get("strict") or loaded.program is not None) and options["exporter"] != "legacy":
+    if options["exporter"] != "legacy" and state.program is not None:
         return adapter.export(state.program, (), {}, options)
-    shapes = {"dynamic_shapes": loaded.dynamic_shapes}
-    return adapter.export(loaded.model, copied(loaded.args), copied(loaded.kwargs), {**options, **shapes})
+    return adapter.export(loaded.model, copied(loaded.args), copied(loaded.kwargs), options)
 
 
 def _checked(model: bytes) -> list[Any]:
