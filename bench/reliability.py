@@ -59,7 +59,7 @@ class Count:
 
 def soak(candidates: int, seed: int = 0) -> Count:
     """Judge that many candidates with random deaths; every answer must be the one that its fake stands for."""
-    count, rng = Count(), random.Random(seed)
+    count, rng, before = Count(), random.Random(seed), set(children(os.getpid()))
     model = model_of(chain_text(3, {1: "Elu"})).SerializeToString()
     names = rng.choices(list(MIX), [weight for _, weight in MIX.values()], k=candidates)
     with tempfile.TemporaryDirectory() as place:
@@ -80,7 +80,7 @@ def soak(candidates: int, seed: int = 0) -> Count:
             tempfile.tempdir = None
         count.files_left = len(list(Path(place).iterdir()))
     count.candidates, count.results_lost = candidates, candidates - right
-    count.orphans = len(children(os.getpid()))
+    count.orphans = len(set(children(os.getpid())) - before)
     return count
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from reducer.delivery import deliver
+from reducer.delivery import Place, deliver
 from reducer.progress import Progress
 from reducer.sessions.onnx import OnnxSession
 from reducer.settings import Settings
@@ -29,7 +29,7 @@ def main() -> None:
         with OnnxSession(settings, str(ROOT / SAMPLE / "model.onnx"), quiet, quiet.say) as session:
             finding = session.run()
             assert session.workspace is not None
-            finding = deliver(finding, session.workspace, session.host.folder)
+            finding = deliver(finding, session.workspace, Place(session.host.folder))
     console.print(Text(f"$ onnx-reduce {SAMPLE}/model.onnx --inputs {SAMPLE}/inputs.npz", style="bold"))
     print_summary(finding, console, SAMPLE / "model.reduced")
     console.save_svg(str(ROOT / "docs" / "terminal.svg"), title="onnx-reduce")

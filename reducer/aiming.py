@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from reducer.custom_ops import custom_ops_option
 from reducer.frontends.subject import Subject
 from reducer.observation import FAILED, HUNG, PASSED
 from reducer.oracles.command import Check, CommandOracle
@@ -16,6 +17,7 @@ from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Prober
 from reducer.settings import Settings
 from reducer.signature import of_observation
+from reducer.systems import system_under_test
 
 AnyOracle = CrashOracle | MismatchOracle | NanOracle | CommandOracle
 Say = Callable[[str], None]
@@ -36,10 +38,12 @@ def aim(
     settings: Settings, subject: Subject, prober: Prober, limits: Limits, say: Say
 ) -> tuple[Target | None, Ladder, Plan]:
     """Climb the ladder, or run the user's check; no target when nothing fails."""
-    plan = Plan(settings.opt_level, settings.provider_name(), settings.reference, subject.expected)
+    system = system_under_test(settings.backend, prober)
+    extra = custom_ops_option(settings.custom_ops, prober.host)
+    plan = Plan(settings.opt_level, settings.provider_name(), settings.reference, subject.expected, extra, *system)
     if settings.check:
         say("running the check on the original model")
-        return _of_command(settings, subject, prober, limits), Ladder(), plan
+        return _of_command(settings, subject, prober, limits, plan), Ladder(), plan
     chosen, ladder = None, Ladder()
     for number in range(1, max(1, settings.repeat) + 1):
         say("climbing the stage ladder" + (f", time {number}" if number > 1 else ""))
@@ -82,11 +86,11 @@ def _of_crash(subject: Subject, prober: Prober, limits: Limits, chosen: Aim, fou
     return Target(oracle, chosen, ladder, plan, seen.message or signature.detail)
 
 
-def _of_command(settings: Settings, subject: Subject, prober: Prober, limits: Limits) -> Target | None:
+def _of_command(settings: Settings, subject: Subject, prober: Prober, limits: Limits, plan: Plan) -> Target | None:
     check = Check(settings.check, settings.fail_code, settings.ignore_fail_code, settings.fail_regex or "")
     limits.first = max(limits.first, COMMAND_SECONDS)
     oracle = CommandOracle(check, prober.host.folder / "candidates", subject.vocabulary, limits)
     ending = oracle.aim(subject.program)
     if oracle.target is None:
         return None
-    return Target(oracle, Aim(), Ladder(), Plan(), ending.text.strip()[-2000:])
+    return Target(oracle, Aim(), Ladder(), plan, ending.text.strip()[-2000:])

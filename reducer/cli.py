@@ -3,6 +3,7 @@ onnx-reduce, 130 interrupted with the best saved."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
@@ -41,6 +42,9 @@ app = App(
     help_epilogue=EXAMPLES,
 )
 
+app.command("reducer.commands.report:report", help="Write the reports of a finished run again.")
+app.command("reducer.commands.bisect:bisect", name="bisect", help_epilogue="")
+
 
 @app.default
 def reduce_model(
@@ -52,25 +56,39 @@ def reduce_model(
     """Reduce one model."""
     _consistent(settings)
     from reducer.discovery import source_kind
-    from reducer.worker.host import Host, HostOptions, memory_cap
+    from reducer.worker.host import Host, HostOptions
+    from reducer.worker.machine import memory_cap
 
     source = source_kind(model)
+    options = HostOptions(preload=source.preload, memory=memory_cap(settings.memory_limit))
+    elsewhere = bool(settings.with_packages or settings.python)
     # Before the session is loaded: the zygote imports its backends meanwhile.
-    host = Host(HostOptions(preload=source.preload, memory=memory_cap(settings.memory_limit)))
+    host = None if elsewhere else Host(options)
     from reducer.progress import JsonProgress, make_progress
 
     progress = make_progress(as_json=settings.json, quiet=settings.quiet, verbose=settings.verbose)
     try:
+        if host is None:
+            from reducer.environments.elsewhere import options_elsewhere
+
+            host = Host(options_elsewhere(options, settings.python, settings.with_packages, progress.say))
         with source.load()(settings, model, progress, progress.say, host) as session:
             try:
                 finding = session.run()
                 if finding.status == "not_reproduced":
                     code, folder = NOTHING, None
                 else:
-                    from reducer.delivery import deliver
+                    from reducer.delivery import Place, deliver
 
+                    if settings.tracker is not None:
+                        finding = replace(finding, tracker=settings.tracker)
+                    if settings.versions:
+                        from reducer.bisection.beside import with_versions
+
+                        finding = with_versions(finding, session.workspace.folder, progress.say)
                     progress.say("running the repro script in fresh processes")
-                    finding = deliver(finding, session.workspace, session.host.folder, session.completed)
+                    place = Place(session.host.folder, session.host.options.python)
+                    finding = deliver(finding, session.workspace, place, session.completed)
                     code, folder = REDUCED, session.workspace.target
             finally:
                 kept = session.abandon()
@@ -86,6 +104,10 @@ def reduce_model(
         )
     elif not settings.quiet:
         _show(finding, folder, verbose=settings.verbose)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from reporters.github_actions import announce
+
+        announce(finding, sys.stderr if settings.json else sys.stdout)
     return code
 
 
@@ -112,6 +134,10 @@ def _consistent(settings: Settings) -> None:
     for name, value in (("--timeout", settings.timeout), ("--budget-seconds", settings.budget_seconds)):
         if value is not None and value <= 0:
             raise UsageError(f"{name} takes a positive number of seconds, not {value:g}")
+    if settings.tracker is not None:
+        from reporters.routing import check_name
+
+        check_name(settings.tracker)
     if settings.jobs < 1:
         raise UsageError(f"--jobs takes 1 or more, not {settings.jobs}")
 

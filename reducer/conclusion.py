@@ -6,12 +6,15 @@ import platform
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from reducer import __version__, registry
+from reducer.custom_ops import libraries_in
 from reducer.engine.problem import Problem
 from reducer.engine.reducer import is_one_minimal
+from reducer.explaining import Explanation, explain
 from reducer.finding import (
     Artifact,
     Failure,
@@ -21,25 +24,32 @@ from reducer.finding import (
     SearchFacts,
     SignatureFacts,
     Source,
-    Suspect,
 )
 from reducer.frontends.subject import Subject
 from reducer.localizers.base import Evidence
-from reducer.observation import DIED, FAILED, HUNG, OUT_OF_MEMORY, PASSED, SKIPPED, Observation
+from reducer.neighbourhood import neighbourhood, reduced_graph
+from reducer.observation import DIED, FAILED, HUNG, OUT_OF_MEMORY, PASSED, SKIPPED
 from reducer.oracles.command import CommandOracle
+from reducer.oracles.confirm import confirmations
 from reducer.oracles.crash import CrashOracle
 from reducer.oracles.flaky import Rate
-from reducer.oracles.ladder import CHECKER, INFERENCE, INLINER, REFERENCE, Aim, Ladder, Plan, outcome_of_compare
+from reducer.oracles.ladder import Aim, Ladder, Plan, outcome_of_compare
 from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Prober
+from reducer.oracles.trial import Trials
 from reducer.passes.drop_node import DropNode
 from reducer.programs.onnx import OnnxProgram
-from reducer.reproducing import reproduction, reproduction_facts, write_data
+from reducer.reproducing import copy_libraries, reproduction, reproduction_facts, write_data
+from reducer.saving import files_of, save_model
 from reducer.signature import FailureSignature
+from reducer.systems import module_of, opening_rung
+from reducer.taxonomy import Known, classify
 from reducer.worker.protocol import RETURNED, Call
 from reducer.workspace import LOG, MODEL, Workspace
 
+# Fails only with every optimizer pass but the culprits switched off.
+ALONE = "reduced_culprits_only.onnx"
 VERSIONS = "reducer.worker.tasks:versions"
 
 
@@ -73,42 +83,57 @@ def nothing_found(subject: Subject, ladder: Ladder, plan: Plan, prober: Prober) 
         None,
         None,
         SearchFacts(0, 0.0, 0.0, True),
-        environment(prober),
-        rungs(ladder, environment(prober)),
+        environment(prober, plan),
+        rungs(ladder, environment(prober, plan)),
     )
 
 
 def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     """Locate, write inputs and expected values, and say it all."""
     search = _search(end, workspace)  # before anything else takes time
+    why = _better(end, _explain(end, prober), workspace, prober)
+    for fault in why.faults:
+        workspace.log({"event": "localizer_fault", "fault": fault})
     best = end.problem.best
     minimal = _one_minimal(end)
-    path = workspace.write(MODEL, best.model_bytes(inline=True))
-    facts = environment(prober)
+    saved = files_of(workspace.write(MODEL, partial(save_model, best)))
+    facts = environment(prober, end.plan)
     found = reproduction_facts(end.oracle, best, prober)
     files = write_data(workspace, best, prober, found)
     text, repro = reproduction(end.oracle, best, prober, found)
-    artifacts = (Artifact("reduced_model", MODEL), *files, Artifact("trace", LOG))
+    beside = [Artifact("other", file.name) for file in saved[1:]]
+    beside += copy_libraries(workspace, libraries_in(end.plan.extra))
+    failure = _failure(end)
+    artifacts = (Artifact("reduced_model", MODEL), *beside, *files, *_alone(why), Artifact("trace", LOG))
     return Finding(
         tool_version=__version__,
         status=end.status,
         source=source_of(end.subject),
-        failure=_failure(end, best),
+        failure=failure,
         reduced=Reduced(
             path=MODEL,
             nodes=len(best.nodes()),
-            bytes=path.stat().st_size,
+            bytes=sum(file.stat().st_size for file in saved),
             op_types=dict(Counter(ref.op_type for ref in best.nodes())),
             one_minimal=minimal,
             reproduced=str(end.confirmed),
             text=text,
+            graph=reduced_graph(best),
         ),
         search=search,
         environment=facts,
         ladder=rungs(end.ladder, facts) if end.ladder.observations else (_command_rung(end),),
-        suspects=suspects(end, prober),
+        suspects=why.suspects,
+        optimizers=why.optimizers,
+        neighbours=why.neighbours,
+        shapes=why.shapes,
+        difference=why.difference,
+        taxonomy=classify(Known(failure, why.suspects, why.symptoms, why.difference)),
+        tracker=why.routing.tracker,
+        tracker_why=why.routing.why or None,
         reproduction=repro,
         artifacts=artifacts,
+        neighbourhood=neighbourhood(end.subject.program, best),
     )
 
 
@@ -126,19 +151,25 @@ def source_of(subject: Subject) -> Source:
     )
 
 
-def environment(prober: Prober) -> dict[str, Any]:
+def environment(prober: Prober, plan: Plan | None = None) -> dict[str, Any]:
     """Versions of what matters, asked of the worker that ran it."""
     found: Mapping[str, Any] = {}
-    call = Call(VERSIONS, {"modules": ["onnx", "onnxruntime", "numpy"]}, (), 60.0)
+    modules = dict.fromkeys(("onnx", "onnxruntime", "numpy", *((module_of(plan.system),) if plan else ())))
+    packages = list(prober.host.options.packages)
+    call = Call(VERSIONS, {"modules": list(modules), "packages": packages}, (), 60.0)
     answer = prober.host.call(call)
     if answer.outcome == RETURNED:
         found = answer.value["versions"]
     facts: dict[str, Any] = {
         "python": platform.python_version(),
         "os": platform.system(),
+        "os_version": _os_version(),
         "arch": platform.machine(),
     }
-    return {**facts, **{name: version for name, version in found.items() if version}}
+    facts.update((name, version) for name, version in found.items() if version)
+    if packages:  # what one has to install to see it
+        facts["requirements"] = [f"{name}=={facts[name]}" for name in packages if name in facts]
+    return facts
 
 
 def _os_version() -> str:
@@ -153,18 +184,14 @@ def rungs(ladder: Ladder, facts: Mapping[str, Any]) -> tuple[Rung, ...]:
     """The ladder as the finding tells it; a runtime that ran has passed its load rung too."""
     told: list[Rung] = []
     for seen in ladder.observations:
-        backend = f"{seen.probe.label} {facts.get(_module(seen), '')}".strip()
+        backend = f"{seen.probe.label} {facts.get(module_of(seen.probe.backend), '')}".strip()
         outcome = seen.outcome if seen.outcome in (PASSED, FAILED, DIED, HUNG, OUT_OF_MEMORY) else SKIPPED
         if seen.stage == "run":
-            told.append(Rung("load", backend, PASSED))
+            told.append(Rung(opening_rung(seen.probe.backend), backend, PASSED))
         told.append(Rung(seen.stage, backend, outcome, seen.message.strip()[:600] or seen.signal or None, seen.seconds))
     outcome, message = outcome_of_compare(ladder)
     told.append(Rung("compare", "all witnesses that ran", outcome, message))
     return tuple(told)
-
-
-def _module(seen: Observation) -> str:
-    return "onnxruntime" if seen.probe.backend == "onnxruntime" else "onnx"
 
 
 def _command_rung(end: Conclusion) -> Rung:
@@ -172,7 +199,7 @@ def _command_rung(end: Conclusion) -> Rung:
     return Rung("command", Path(end.oracle.check.command[0]).name, FAILED, end.message[-600:])
 
 
-def _failure(end: Conclusion, best: OnnxProgram) -> Failure:
+def _failure(end: Conclusion) -> Failure:
     signature = end.signature
     facts = SignatureFacts(signature.id, signature.kind, signature.detail)
     if end.aim.dispute is not None:
@@ -240,41 +267,32 @@ def _search(end: Conclusion, workspace: Workspace) -> SearchFacts:
         workers=problem.budget.jobs,
         passes=passes,
         also_found=workspace.others,
+        curve=((0, len(end.subject.program.nodes())), *workspace.curve),
     )
 
 
-def suspects(end: Conclusion, prober: Prober) -> tuple[Suspect, ...]:
-    """All localizers' suspects, each operator once per kind, best evidence first."""
-    evidence = Evidence(
-        end.subject.program,
-        end.problem.best,
-        end.aim,
-        end.message,
-        end.plan,
-        end.ladder,
-        prober,
-        end.subject.opsets,
-        project_of(end),
-    )
-    found: dict[tuple[str, str, str | None], Suspect] = {}
-    for localizer in registry.localizers():
-        for suspect in localizer.locate(evidence):
-            found.setdefault((suspect.kind, suspect.name, suspect.node), suspect)
-    return tuple(found.values())
+def _better(end: Conclusion, why: Explanation, workspace: Workspace, prober: Prober) -> Explanation:
+    """A smaller model that also fails with the user's settings becomes the result; another is kept beside it."""
+    if why.smaller is None:
+        return why
+    times = end.confirmed.tried if end.confirmed.stable else 0
+    if times and confirmations(end.oracle, why.smaller.program, times) == times:
+        end.problem.best = why.smaller.program
+        return _explain(end, prober)
+    workspace.write(ALONE, partial(save_model, why.smaller.program))
+    return why.with_alone(ALONE)
 
 
-def project_of(end: Conclusion) -> str | None:
-    """Where to file: a wrong or failing reference, a dying checker or inference is onnx's; a legal complaint of
-    the checker is the converter's; the rest is the runtime's. None for a user's own command."""
-    if isinstance(end.oracle, CommandOracle):
-        return None
-    if end.aim.dispute is not None:
-        return "onnx" if end.aim.dispute.odd.startswith(REFERENCE) else "onnxruntime"
-    seen = end.aim.observation or end.aim.nan
-    assert seen is not None
-    if seen.probe.backend == REFERENCE:
-        return "onnx"
-    if seen.probe.backend in (CHECKER, INFERENCE, INLINER):
-        return "onnx" if seen.outcome != FAILED else "converter"
-    rejected = any(o.probe.backend == CHECKER and o.outcome == FAILED for o in end.ladder.observations)
-    return "converter" if rejected and seen.outcome == FAILED else "onnxruntime"
+def _alone(why: Explanation) -> list[Artifact]:
+    return [Artifact("other", facts.alone) for facts in why.optimizers if facts.alone]
+
+
+def _explain(end: Conclusion, prober: Prober) -> Explanation:
+    """What all localizers say of the reduced model, and whose bug it is."""
+    # Of a failure that comes and goes, one run that passes says nothing.
+    can_try = end.confirmed.stable and not isinstance(end.oracle, CommandOracle)
+    trials = Trials(end.oracle, prober) if can_try else None
+    subject, best = end.subject, end.problem.best
+    aim, ladder = end.aim, end.ladder
+    evidence = Evidence(subject.program, best, aim, end.message, end.plan, ladder, prober, subject.opsets, None, trials)
+    return explain(evidence, registry.localizers(), subject.producer)

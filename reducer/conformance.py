@@ -68,7 +68,7 @@ def _check_end(reduction: ReductionPass[OnnxProgram], program: OnnxProgram) -> N
     assert problem.best.key() == key, "a second run must leave the result of the first alone"
 
 
-def check_backend(path: str, host: Host, good: bytes, bad: bytes | None) -> None:
+def check_backend(path: str, host: Host, good: bytes, bad: bytes) -> None:
     """Probed without importing its framework; runs a good model; fails on a bad one in `open`."""
     module, _, name = path.partition(":")
     before = set(sys.modules)
@@ -78,10 +78,9 @@ def check_backend(path: str, host: Host, good: bytes, bad: bytes | None) -> None
     assert backend.name, "a backend has a name"
     report = _report(path, host, good)
     assert report["error"] == "", f"a good model fails: {report['message']}"
-    if bad is not None:
-        report = _report(path, host, bad)
-        assert report["error"], "a bad model passes"
-        assert report["stage"] == backend.open_stage, "a bad model must fail in open, not later"
+    report = _report(path, host, bad)
+    assert report["error"], "a bad model passes"
+    assert report["stage"] == backend.open_stage, "a bad model must fail in open, not later"
 
 
 def _report(path: str, host: Host, model: bytes) -> dict[str, str]:

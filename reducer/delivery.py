@@ -11,12 +11,13 @@ import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from reducer.discovery import discover
 from reducer.finding import Artifact, Finding
+from reducer.worker.kit import plain_environment
 from reducer.workspace import Workspace
 from reporters.base import Document, Reporter
 from reporters.repro import ReproScript
@@ -27,31 +28,40 @@ SCRIPT = "repro_script"
 FAILS = 1
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where scripts are run: in empty folders under `scratch`, by the interpreter `python`."""
+
+    scratch: Path
+    python: str = sys.executable
+
+
 def _as_it_is(finding: Finding) -> Finding:
     return finding
 
 
 def deliver(
-    finding: Finding, workspace: Workspace, scratch: Path, complete: Callable[[Finding], Finding] = _as_it_is
+    finding: Finding, workspace: Workspace, place: Place, complete: Callable[[Finding], Finding] = _as_it_is
 ) -> Finding:
     """Write every artifact into the staging folder and commit it; the finding then names what was written.
 
-    `complete` adds what was still being found out while the scripts ran, in empty folders under `scratch`.
+    `complete` adds what was still being found out while the scripts ran.
     """
-    finding = complete(_with_script(finding, workspace, scratch))
-    rendered = [document for document in _render(finding) if document.kind != SCRIPT]
+    finding = complete(_with_script(finding, workspace, place))
+    rendered = [document for document in render_all(finding) if document.kind != SCRIPT]
     named = {artifact.path for artifact in finding.artifacts}
     extra = tuple(Artifact(d.kind, d.path) for d in rendered if d.path not in named)
     finding = replace(finding, artifacts=(*finding.artifacts, *extra))
     # Once more: finding.json names all artifacts, itself included.
-    for document in _render(finding):
+    for document in render_all(finding):
         if document.kind != SCRIPT:
             workspace.write(document.path, document.text)
     workspace.commit()
     return finding
 
 
-def _render(finding: Finding) -> list[Document]:
+def render_all(finding: Finding) -> list[Document]:
+    """What every reporter makes of the finding."""
     return [document for reporter in _reporters() for document in reporter.render(finding)]
 
 
@@ -59,12 +69,15 @@ def _reporters() -> list[Reporter]:
     return [kind() for kind in discover("reporters", Reporter, "onnx_reduce.reporters")]  # type: ignore[type-abstract]
 
 
-def _with_script(finding: Finding, workspace: Workspace, scratch: Path) -> Finding:
+def _with_script(finding: Finding, workspace: Workspace, place: Place) -> Finding:
     """Write the repro script in the first form that reproduces: model inside, else the file beside it."""
     repro = finding.reproduction
     if repro is None:
         return finding
     forms = [repro] if repro.model_text is None else [repro, replace(repro, model_text=None)]
+    if repro.form == "tf2onnx" and repro.model_text is not None:
+        # Readable calls first, the graph as text where they do not show it.
+        forms[1] = replace(repro, model_code=repro.model_text, model_text=None)
     best: tuple[int, Finding, Document] | None = None
     for form in forms:
         candidate = replace(finding, reproduction=form)
@@ -73,7 +86,7 @@ def _with_script(finding: Finding, workspace: Workspace, scratch: Path) -> Findi
             return finding
         path = workspace.write(document.path, document.text)
         # Rendering all reports once loads and compiles their templates while the scripts run.
-        shown = _showing(path, form.timeout_seconds, scratch, partial(_render, candidate))
+        shown = _showing(path, form.timeout_seconds, place, partial(render_all, candidate))
         if best is None or shown > best[0]:
             best = (shown, candidate, document)
         if shown == TIMES:
@@ -90,16 +103,16 @@ def _with_script(finding: Finding, workspace: Workspace, scratch: Path) -> Findi
     return replace(chosen, artifacts=(*chosen.artifacts, script))
 
 
-def _showing(script: Path, seconds: float, scratch: Path, meanwhile: Callable[[], object]) -> int:
+def _showing(script: Path, seconds: float, place: Place, meanwhile: Callable[[], object]) -> int:
     """In how many fresh interpreters, started in an empty folder, the script says that the bug is there."""
 
     def once(_: int) -> bool:
-        with tempfile.TemporaryDirectory(prefix="repro-", dir=scratch) as empty:
+        with tempfile.TemporaryDirectory(prefix="repro-", dir=place.scratch) as empty:
             try:
                 ended = subprocess.run(
-                    [sys.executable, str(script.resolve())],
+                    [place.python, str(script.resolve())],
                     cwd=empty,
-                    env={**os.environ, "TMPDIR": empty},
+                    env={**plain_environment(os.environ, place.python), "TMPDIR": empty},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

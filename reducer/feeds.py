@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterable, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,11 @@ from reducer.values import Value, ValueRef, append_values, is_float
 # What a symbolic or unknown dim becomes: 1 would hide broadcasting, and Reshape of size 1 fits everything.
 DEFAULT_DIM = 2
 STRINGS = ("a", "bb", "ccc")
+# What a model may ask for: 2**26 elements are 512 MB while they are made. numpy knows 64 dims, runtimes fewer.
+MOST_ELEMENTS = 1 << 26
+MOST_RANK = 64
+# Containers in one another double with every level.
+MOST_CONTAINERS = 3
 # Types that ONNX Runtime's Python binding can neither take nor give.
 UNFEEDABLE = frozenset({"int4", "uint4", "int2", "uint2", "float4_e2m1fn", "float8_e8m0fnu"})
 
@@ -80,20 +86,27 @@ class FeedBook:
         digest = hashlib.sha256(f"{self._seed}\0{name}".encode()).digest()
         return self._value(type_proto, np.random.default_rng(int.from_bytes(digest[:8], "little")), name)
 
-    def _value(self, kind: onnx.TypeProto, rng: np.random.Generator, name: str) -> Value:
+    def _value(self, kind: onnx.TypeProto, rng: np.random.Generator, name: str, depth: int = 0) -> Value:
+        if depth > MOST_CONTAINERS:
+            raise EditConflict(f"{name!r} has a type that is nested too deep to be fed")
         if kind.HasField("sequence_type"):
-            return [self._value(kind.sequence_type.elem_type, rng, name) for _ in range(2)]
+            return [self._value(kind.sequence_type.elem_type, rng, name, depth + 1) for _ in range(2)]
         if kind.HasField("optional_type"):
-            return self._value(kind.optional_type.elem_type, rng, name)
+            return self._value(kind.optional_type.elem_type, rng, name, depth + 1)
         if kind.HasField("map_type"):
             key = "a" if kind.map_type.key_type == TensorProto.STRING else 1
-            return {key: np.asarray(self._value(kind.map_type.value_type, rng, name)).ravel()[:1].tolist()[0]}
+            item = np.asarray(self._value(kind.map_type.value_type, rng, name, depth + 1)).ravel()[:1].tolist()
+            if len(item) != 1:
+                raise EditConflict(f"{name!r} has a type that cannot be fed")
+            return {key: item[0]}
         if not kind.HasField("tensor_type"):
             raise EditConflict(f"{name!r} has a type that cannot be fed")
         return self._tensor(kind.tensor_type, rng, name)
 
     def _tensor(self, tensor: onnx.TypeProto.Tensor, rng: np.random.Generator, name: str) -> Value:
         shape = self.shapes.get(name) or tuple(self._dim(dim) for dim in tensor.shape.dim)
+        if len(shape) > MOST_RANK or prod(size or 1 for size in shape) > MOST_ELEMENTS:
+            raise EditConflict(f"{name!r} is too big to be fed")
         if tensor.elem_type == TensorProto.STRING:
             return rng.choice(np.array(STRINGS, dtype=object), shape) if shape else np.array(STRINGS[0], dtype=object)
         try:
@@ -151,9 +164,9 @@ def _axis_length(source: OnnxSource, before: Iterable[str]) -> int:
     """The shortest known axis of the data that is indexed; 1 allows index 0 alone."""
     for name in before:
         for weight in source.weights.get(name, ()):
-            return min((d for d in weight.dims), default=1)
+            return max(1, min((d for d in weight.dims), default=1))
         declared = source.inputs.get(name) or source.value_info.get(name) or source.types.get(name)
         if declared:
             dims = read_type(declared).tensor_type.shape.dim
-            return min((d.dim_value for d in dims if d.HasField("dim_value")), default=DEFAULT_DIM)
+            return max(1, min((d.dim_value for d in dims if d.HasField("dim_value")), default=DEFAULT_DIM))
     return DEFAULT_DIM

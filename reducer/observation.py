@@ -32,7 +32,8 @@ class Probe:
     @property
     def label(self) -> str:
         """How the probe is named to people."""
-        extra = [value for key, value in sorted(self.options.items()) if value != "CPUExecutionProvider"]
+        shown = [(key, value) for key, value in sorted(self.options.items()) if key != "custom_ops"]
+        extra = [value for _, value in shown if value != "CPUExecutionProvider"]
         return self.backend + (f" ({', '.join(extra)})" if extra else "")
 
 

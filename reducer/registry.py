@@ -1,7 +1,7 @@
 """Finds what is built in by scanning packages, and what others add by entry points.
 
 Third parties register under `onnx_reduce.passes`, `.backends`, `.oracles`, `.localizers`, `.frontends`,
-`.reporters`. A new pass or backend is one file: nothing else has to name it.
+`.switchboards`, `.reporters`. A new pass or backend is one file: nothing else has to name it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from reducer.backends.base import Backend
 from reducer.discovery import discover
 from reducer.localizers.base import Localizer
 from reducer.passes.base import ReductionPass
+from reducer.switchboards.base import Switchboard
 
 
 def passes(kind: str = "onnx") -> list[ReductionPass]:  # type: ignore[type-arg]  # passes of every program kind
@@ -28,3 +29,9 @@ def localizers() -> list[Localizer]:
     """All localizers, the most specific evidence first."""
     found = [kind() for kind in discover("reducer.localizers", Localizer, "onnx_reduce.localizers")]  # type: ignore[type-abstract]
     return sorted(found, key=lambda localizer: (localizer.rank, localizer.name))
+
+
+def switchboards() -> list[Switchboard]:
+    """All tools of which something can be switched off."""
+    found = discover("reducer.switchboards", Switchboard, "onnx_reduce.switchboards")  # type: ignore[type-abstract]
+    return [kind() for kind in found]

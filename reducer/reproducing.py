@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reducer import finding
+from reducer.backend_folder import write_backend_folder
+from reducer.custom_ops import OPTION, libraries_in
 from reducer.errors import EditConflict
 from reducer.finding import Artifact, Feed, Reproduction
 from reducer.observation import DIED, FAILED, HUNG, OUT_OF_MEMORY, Difference, Observation, Probe
@@ -18,6 +22,7 @@ from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Order, Prober
 from reducer.programs.onnx import OnnxProgram
+from reducer.saving import FEW_BYTES, outside_bytes
 from reducer.signature import literal_fragments
 from reducer.values import Value, ValueRef, is_narrow
 from reducer.worker.protocol import RETURNED, Call
@@ -67,7 +72,19 @@ def write_data(workspace: Workspace, program: OnnxProgram, prober: Prober, facts
     if facts.right:
         workspace.write_npz(EXPECTED, {name: ref.read() for name, ref in facts.right.items()})
         written.append(Artifact("other", EXPECTED))
-    return tuple(written)
+    right = {name: ref.read() for name, ref in (facts.right or {}).items()}
+    order = (*program.interface.inputs, *program.interface.outputs)
+    if outside_bytes(program) > FEW_BYTES:
+        return tuple(written)  # too large for a regression test anyway
+    folder = write_backend_folder(workspace, program.model_bytes(inline=True), _feeds(program, prober), right, order)
+    return (*written, *folder)
+
+
+def copy_libraries(workspace: Workspace, libraries: Sequence[Path]) -> list[Artifact]:
+    """Copies of the custom-op libraries that the user named, for the repro script."""
+    for library in libraries:
+        workspace.write(library.name, library.read_bytes())
+    return [Artifact("other", library.name) for library in libraries]
 
 
 def _feeds(program: OnnxProgram, prober: Prober) -> dict[str, Value]:
@@ -143,6 +160,7 @@ def _of_mismatch(base: Reproduction, oracle: MismatchOracle, facts: ReproFacts) 
         rtol=rtol,
         atol=atol,
         mismatch=dispute.difference.kind,
+        expected=_described({name: ref.read() for name, ref in (facts.right or {}).items()}),
         expected_text=_excerpt(facts.right),
         actual_text=_excerpt(facts.wrong),
     )
@@ -167,13 +185,17 @@ def _of_crash(base: Reproduction, oracle: CrashOracle, facts: ReproFacts) -> Rep
 
 
 def _probe(probe: Probe) -> finding.Probe:
-    return finding.Probe(probe.backend, dict(probe.options))
+    options = dict(probe.options)
+    if libraries := libraries_in(options):
+        # The script looks for them beside itself.
+        options[OPTION] = os.pathsep.join(library.name for library in libraries)
+    return finding.Probe(probe.backend, options)
 
 
 def _text(program: OnnxProgram, prober: Prober) -> tuple[str | None, str | None]:
     """(text for people when short enough, the same when parsing it gives the model back)."""
-    raw = program.model_bytes(inline=True)
-    if len(raw) > MOST_INLINE_BYTES:
+    raw = program.model_bytes(inline=True) if outside_bytes(program) <= MOST_INLINE_BYTES else b""
+    if not 0 < len(raw) <= MOST_INLINE_BYTES:
         return None, None
     answer = prober.host.call(Call(MODEL_TEXT, {}, (raw,), TEXT_SECONDS))
     if answer.outcome != RETURNED or len(answer.value["text"]) > MOST_TEXT:
@@ -196,8 +218,19 @@ def _described(feeds: Mapping[str, Value]) -> tuple[Feed, ...]:
             array = np.asarray(value)
             dtype = "string" if array.dtype.kind in "OUS" else array.dtype.name
             short = array.size <= MOST_LITERALS and not is_narrow(array.dtype) and array.dtype.kind != "c"
-            described.append(Feed(name, dtype, array.shape, array.tolist() if short else None))
+            described.append(Feed(name, dtype, array.shape, array.tolist() if short else None, _span(array)))
     return tuple(described)
+
+
+def _span(array: Any) -> str:
+    """Whether the numbers are ordinary ones, as maintainers ask: "-3 to 2.5", "holds NaN", "0 to inf"."""
+    if array.size == 0 or array.dtype.kind not in "biuf":
+        return ""
+    numbers = array.astype("float64")
+    if np.isnan(numbers).any():
+        return "holds NaN"
+    low, high = numbers.min(), numbers.max()
+    return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
 
 
 def _excerpt(outputs: Mapping[str, ValueRef] | None) -> str:

@@ -2,19 +2,21 @@
 parent and by the worker, so it needs only the standard library, numpy and, for narrow floats, ml_dtypes).
 
 A value is a numpy array (any rank, 0-d stays 0-d), a list (sequence), None (empty optional) or a dict (map).
-Format of one value: 4 bytes little-endian header length, JSON header, raw little-endian payload.
+Format of one value: 4 bytes little-endian header length, JSON header, raw little-endian payload. A payload of a
+page or more begins at a multiple of 64 bytes in its file, so that it can serve as external data as it lies there.
 """
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping
 
 import numpy as np
+
+_PAGE, _ALIGNMENT = 4096, 64
 
 Value = Any
 Tensors = Mapping[str, Value]
@@ -34,6 +36,14 @@ class ValueRef:
         with open(self.path, "rb") as stream:
             stream.seek(self.offset)
             return decode(stream.read(self.length))
+
+    def raw_extent(self) -> tuple[int, int] | None:
+        """(offset, length) of the plain bytes of a tensor of numbers in the store; None for what is none."""
+        with open(self.path, "rb") as stream:
+            stream.seek(self.offset)
+            (length,) = struct.unpack("<I", stream.read(4))
+            header = json.loads(stream.read(length))
+        return (self.offset + 4 + length, header["n"]) if header["k"] == "arr" else None
 
     def to_wire(self) -> list[Any]:
         """A JSON-ready form for a worker request."""
@@ -82,7 +92,7 @@ def summary_of(value: Value) -> tuple[str, tuple[int, ...] | None]:
 def _describe(value: Value, payload: list[bytes]) -> Any:
     if value is None:
         return {"k": "none"}
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return {"k": "list", "items": [_describe(item, payload) for item in value]}
     if isinstance(value, dict):
         return {"k": "map", "keys": list(value), "items": [_describe(v, payload) for v in value.values()]}
@@ -96,10 +106,12 @@ def _describe(value: Value, payload: list[bytes]) -> Any:
     return {"k": "arr", "dtype": array.dtype.name, "shape": list(array.shape), "n": len(raw)}
 
 
-def encode(value: Value) -> bytes:
-    """The value as bytes (see the module docstring)."""
+def encode(value: Value, at: int = 0) -> bytes:
+    """The value as bytes (see the module docstring) that will stand at offset `at`."""
     payload: list[bytes] = []
     header = json.dumps(_describe(value, payload)).encode()
+    if sum(map(len, payload)) >= _PAGE:
+        header += b" " * (-(at + 4 + len(header)) % _ALIGNMENT)
     return struct.pack("<I", len(header)) + header + b"".join(payload)
 
 
@@ -118,7 +130,7 @@ def _rebuild(header: Any, payload: memoryview) -> tuple[Value, memoryview]:
     for item in header["items"]:
         rebuilt, payload = _rebuild(item, payload)
         items.append(rebuilt)
-    return (items if kind == "list" else dict(zip(header["keys"], items, strict=True))), payload
+    return (items if kind == "list" else dict(zip(header["keys"], items))), payload
 
 
 def decode(raw: bytes) -> Value:
@@ -133,7 +145,7 @@ def append_values(path: Path, values: Tensors) -> dict[str, ValueRef]:
     refs: dict[str, ValueRef] = {}
     with open(path, "ab") as stream:
         for name, value in values.items():
-            raw = encode(value)
+            raw = encode(value, stream.tell())
             refs[name] = ValueRef(str(path), stream.tell(), len(raw), summary_of(value))
             stream.write(raw)
     return refs

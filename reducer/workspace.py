@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,14 @@ from typing import Any
 import numpy as np
 
 from reducer.errors import UsageError
+from reducer.pending import Pending
 from reducer.values import Value, to_npz
 
 MODEL, INPUTS, EXPECTED, LOG = "reduced.onnx", "inputs.npz", "expected.npz", "log.jsonl"
 ALSO = "also_found"
 _OWNER = "running.pid"
+# The bytes of a file, its text, or what writes it to a path (raises OSError).
+Content = bytes | str | Callable[[Path], object]
 
 
 class Workspace:
@@ -48,6 +51,9 @@ class Workspace:
                 _heal(self.folder / LOG)
             self._log = open(self.folder / LOG, "a", encoding="utf-8")  # noqa: SIM115 - closed in close()
         self.improved = (self.folder / MODEL).exists()
+        self.pending = Pending()
+        # (oracle call, nodes of the best so far) at every improvement.
+        self.curve: list[tuple[int, int]] = []
         self._also: dict[str, dict[str, Any]] = {}
 
     def _make_staging(self) -> Path:
@@ -93,12 +99,15 @@ class Workspace:
                 f"cannot write {self.folder / name}: {reason}", "make room or access, then go on with --resume"
             ) from error
 
-    def write(self, name: str, content: bytes | str) -> Path:
-        """Write one file atomically."""
+    def write(self, name: str, content: Content) -> Path:
+        """Write one file atomically; content that writes itself takes care of that."""
         path = self.folder / name
         draft = path.with_name(path.name + ".tmp")
         with self._telling(name):
             path.parent.mkdir(parents=True, exist_ok=True)
+            if callable(content):
+                content(path)
+                return path
             try:
                 draft.write_bytes(content if isinstance(content, bytes) else content.encode())
                 os.replace(draft, path)
@@ -120,10 +129,10 @@ class Workspace:
             self._log.write(json.dumps(record) + "\n")
             self._log.flush()
 
-    def also_found(self, signature: str, detail: str, model: bytes) -> None:
+    def also_found(self, signature: str, detail: str, model: Content, suffix: str = ".onnx") -> None:
         """Keep a candidate that fails otherwise, once per signature."""
         if signature and signature not in self._also:
-            path = f"{ALSO}/{signature}.onnx"
+            path = f"{ALSO}/{signature}{suffix}"
             self.write(path, model)
             self._also[signature] = {"signature": signature, "detail": detail, "path": path}
 
@@ -151,12 +160,13 @@ class Workspace:
         return self.target
 
     def release(self) -> None:
-        """Leave the staging folder to a later --resume."""
+        """Leave the staging folder to a later --resume, with the best so far in it."""
         self._close()
         try:
+            self.pending.flush()
             (self.folder / _OWNER).unlink(missing_ok=True)
-        except OSError:
-            return  # the folder is read-only or gone: the process id in it will be found dead
+        except (OSError, UsageError):
+            return  # the folder is full, read-only or gone: the process id in it will be found dead
 
     def discard(self) -> None:
         """Remove the staging folder."""

@@ -5,17 +5,23 @@ Exit codes: 1 the bug is there, 0 it is gone, 125 cannot tell (`git bisect run` 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from reducer.finding import Finding, Probe, Reproduction
+from reporters import repro_tf2onnx
 from reporters.base import Document, Reporter
 from reporters.literals import NOTHING, expression, is_narrow, is_saved
-from reporters.privacy import scrub, scrub_paths
+from reporters.privacy import scrub_paths
 from reporters.rendering import one_line, render, versions
+from reporters.rewriters import REWRITERS, rewriting, rewriting_import
+from reporters.shareable import cleaner
 from reporters.torch_repro import is_torch, torch_script
+from reporters.trackers.base import facts_of
+from reporters.wording import message_of
 
 _TEMPLATES = {
     "exception": "repro/exception.py.j2",
@@ -25,14 +31,19 @@ _TEMPLATES = {
     "hang": "repro/process.py.j2",
     "command": "repro/command.py.j2",
 }
-_LEVELS = {
+_PLAIN = "repro/plain.py.j2"
+# What the text of a model says of its outputs when all of them are plain floats.
+_FLOAT_OUTPUTS = re.compile(r"=> \((?:(?:float|double|float16)(?:\[[^\]]*\])? [^\s,()]+(?:, )?)+\)")
+# A message can be very long; what is said at its end tells more than the function that said it.
+MOST_PIECES, PIECE_LENGTH = 2, 100
+LEVELS = {
     "none": "ORT_DISABLE_ALL",
     "basic": "ORT_ENABLE_BASIC",
     "extended": "ORT_ENABLE_EXTENDED",
     "layout": "ORT_ENABLE_LAYOUT",
     "all": "ORT_ENABLE_ALL",
 }
-_BACKENDS = ("onnxruntime", "reference", "onnx-checker", "onnx-shape-inference", "onnx-inliner")
+_BACKENDS = (*REWRITERS, "onnxruntime", "reference", "onnx-checker", "onnx-shape-inference", "onnx-inliner")
 # The header as onnx.printer breaks it; one line says the same.
 _HEADER = re.compile(r"\A<\s+(ir_version: \d+),\s+(opset_import: \[[^\]\n]*\])\s+>\n")
 _CODE_NAMES = {
@@ -45,12 +56,15 @@ _CODE_NAMES = {
 
 @dataclass(frozen=True)
 class Run:
-    """One probe as code. `runs` is False for backends and failures that need no run."""
+    """One probe as code. `runs` is False for backends and failures that need no run; `rewrite` is the expression of
+    the rewritten model."""
 
     backend: str
     level: str
     provider: str
     runs: bool
+    rewrite: str = ""
+    libraries: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -70,20 +84,26 @@ class ReproScript(Reporter):
         repro = finding.reproduction
         if repro is not None and is_torch(repro):
             return [Document("repro_script", "repro.py", torch_script(finding, repro))]
+        if repro is not None and repro.form == "tf2onnx":
+            return [Document("repro_script", "repro.py", repro_tf2onnx.script(finding, repro, _head(finding, repro)))]
         if repro is None or not _can_write(repro):
             return []
-        text = render(_TEMPLATES[repro.form], **_values(finding, repro))
+        values = _values(finding, repro)
+        text = render(_PLAIN if values["plain"] else _TEMPLATES[repro.form], **values)
         return [Document("repro_script", "repro.py", text)]
 
 
 def _can_write(repro: Reproduction) -> bool:
     probes = repro.probes
-    known = all(p.backend in _BACKENDS and p.options.get("opt_level", "all") in _LEVELS for p in probes)
+    known = all(p.backend in _BACKENDS and p.options.get("opt_level", "all") in LEVELS for p in probes)
     return repro.form in _TEMPLATES and known and (bool(probes) or repro.form == "command")
 
 
 def _values(finding: Finding, repro: Reproduction) -> dict[str, Any]:
-    runs = [_run(probe, repro) for probe in repro.probes] if repro.form != "command" else []
+    fresh = "onnx.ModelProto.FromString(MODEL.SerializeToString())"
+    held = _model(repro) is not None or repro.model_code is not None
+    own = fresh if held else "onnx.load(MODEL)"
+    runs = [_run(probe, repro, own) for probe in repro.probes] if repro.form != "command" else []
     fed = repro.feeds if any(run.runs for run in runs) else ()
     model, code = _model(repro), None
     own_imports: list[str] = []
@@ -101,11 +121,12 @@ def _values(finding: Finding, repro: Reproduction) -> dict[str, Any]:
         "quotes": "'''" if model is not None and '"""' in model else '"""',
         "code": code,
         "inline": inline,
-        "expected": one_line(scrub(repro.expected_text)) or "no failure",
+        "expected": one_line(cleaner(finding)(repro.expected_text)) or "no failure",
         "placed": any("{}" in word for word in repro.command),
         "seconds": _seconds(repro),
         "feeds": [(feed.name, expression(feed)) for feed in fed],
         "feeds_file": any(map(is_saved, fed)),
+        "libraries": any(run.libraries for run in runs),
         "narrow": narrow,
         "raw": narrow and any(run.backend == "onnxruntime" and run.runs for run in runs),
         # What an inline model does not hold, its script need not know how to compare.
@@ -113,16 +134,34 @@ def _values(finding: Finding, repro: Reproduction) -> dict[str, Any]:
         "strings": model is None or "string" in model or "seq(" in model,
         "wide": "complex128" if model is None or "complex" in model else "float64",
         # A path in a message is one of this machine: it says nothing on another and must not leave this one.
-        "fragments": [piece for piece in repro.fragments if scrub_paths(piece) == piece],
+        "fragments": (fragments := [piece for piece in repro.fragments if scrub_paths(piece) == piece]),
+        "pieces": [_tail(piece) for piece in sorted(fragments, key=len, reverse=True)[:MOST_PIECES]],
+        "plain": _is_plain(repro, model, narrow),
     }
 
 
-def _run(probe: Probe, repro: Reproduction) -> Run:
-    level = _LEVELS[probe.options.get("opt_level", "all")]
+def _is_plain(repro: Reproduction, model: str | None, narrow: bool) -> bool:
+    """Whether two runs differ in something that needs no comparison of our own."""
+    if repro.form != "mismatch" or len(repro.probes) != 2 or narrow or model is None:
+        return False
+    if repro.mismatch in ("shape", "dtype"):
+        return "seq(" not in model
+    return repro.mismatch == "value" and _FLOAT_OUTPUTS.search(model) is not None
+
+
+def _tail(piece: str) -> str:
+    """The last words of a piece of a message."""
+    return piece if len(piece) <= PIECE_LENGTH else piece[-PIECE_LENGTH:].partition(" ")[2] or piece[-PIECE_LENGTH:]
+
+
+def _run(probe: Probe, repro: Reproduction, model: str) -> Run:
+    level = LEVELS[probe.options.get("opt_level", "all")]
     provider = probe.options.get("provider", "CPUExecutionProvider")
     if not provider.endswith("ExecutionProvider"):
         provider += "ExecutionProvider"
-    return Run(probe.backend, level, provider, repro.stage in ("run", "compare"))
+    libraries = tuple(name for name in probe.options.get("custom_ops", "").split(os.pathsep) if name)
+    runs = repro.stage in ("run", "compare")
+    return Run(probe.backend, level, provider, runs, rewriting(probe, model), libraries)
 
 
 def _seconds(repro: Reproduction) -> str:
@@ -133,13 +172,17 @@ def _seconds(repro: Reproduction) -> str:
 
 def _head(finding: Finding, repro: Reproduction) -> list[str]:
     """The lines of the module docstring."""
-    failure = finding.failure
-    what = one_line(scrub(failure.message if failure else repro.actual_text), 110)
-    expected = one_line(scrub(repro.expected_text), 100) or "no failure"
-    actual = one_line(scrub(repro.actual_text), 110)
+    clean = cleaner(finding)
+    facts = facts_of(finding)
+    what = one_line(clean(message_of(facts) if facts else repro.actual_text), 110)
+    expected = one_line(clean(repro.expected_text), 100) or "no failure"
+    actual = one_line(clean(repro.actual_text), 110)
     lines = [what or "A failure.", "", f"Seen with {versions(finding)}.", f"Expected: {expected}"]
     if actual and actual != what:
         lines.append(f"Actual: {actual}")
+    requirements = finding.environment.get("requirements")
+    if requirements:
+        lines.append(f"Install: pip install {' '.join(map(str, requirements))}")
     lines.append("Exit code: 1 while the bug is there, 0 when it is gone, 125 when it cannot be told.")
     # Backslashes and quotes would end or change the string; other unprintables are no Python source at all.
     plain = (line.replace("\\", "/").replace('"""', "'''") for line in lines)
@@ -181,7 +224,10 @@ def _imports(repro: Reproduction, runs: Sequence[Run], text: bool, code: str | N
         found.append("import onnx.parser")
     elif backends - {"onnxruntime"} or narrow or (code is not None and (not backends or "onnx." in code)):
         found.append("import onnx")
-    if "onnxruntime" in backends:
+    found += [line for run in runs if (line := rewriting_import(run.backend))]
+    if any(run.rewrite for run in runs):
+        found.append("import onnx")
+    if "onnxruntime" in backends or any(run.rewrite and run.runs for run in runs):
         found.append("import onnxruntime as ort")
     if "onnx-inliner" in backends:
         found.append("import onnx.inliner")
@@ -194,4 +240,4 @@ def _imports(repro: Reproduction, runs: Sequence[Run], text: bool, code: str | N
 
 def _merged(first: Sequence[str], second: Sequence[str]) -> list[str]:
     """Each line once; plain imports before `from` ones, by name."""
-    return sorted({*first, *second}, key=lambda line: (line.startswith("from "), line.split()[1]))
+    return sorted({*first, *second}, key=lambda line: (line.startswith("from "), line.split()[1], line))

@@ -44,7 +44,9 @@ def print_summary(finding: Finding, console: Console, folder: Path) -> None:
     _row(console, "files", f"{folder}/: {files}")
     script = next((a.path for a in finding.artifacts if a.kind == "repro_script"), None)
     if script is not None:
-        _row(console, "next", f"python {shlex.quote(str(folder / script))}", "bold cyan")
+        needs = " ".join(map(shlex.quote, finding.environment.get("requirements", ())))
+        first = f"pip install {needs} && " if needs else ""
+        _row(console, "next", f"{first}python {shlex.quote(str(folder / script))}", "bold cyan")
 
 
 def print_passes(finding: Finding, console: Console) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Callable, ClassVar, Mapping
 
 from reducer.values import Tensors
 
@@ -17,13 +16,17 @@ class Backend(ABC):
     """A system that opens a model and, unless it only inspects, runs it.
 
     `open_stage` is the rung that `open` stands for. A failure is whatever exception open or run raises.
-    `runs` is False for backends that only inspect. `requires` are the modules it cannot do without.
+    `runs` is False for backends that only inspect. `requires` are the modules it cannot do without. `argument` is the
+    option that stands behind the colon of `--backend NAME:VALUE`, "" when it takes none; `package` what to install
+    where it is no part of this project's own requirements.
     """
 
     name: ClassVar[str]
     requires: ClassVar[tuple[str, ...]]
     open_stage: ClassVar[str] = "load"
     runs: ClassVar[bool] = True
+    argument: ClassVar[str] = ""
+    package: ClassVar[str] = ""
 
     @abstractmethod
     def open(self, program: bytes | Path, options: Options) -> Runner:

@@ -19,6 +19,6 @@ class OnnxShapeInference(Backend):
     def open(self, program: bytes | Path, options: Options) -> Runner:
         import onnx
 
-        model = program if isinstance(program, bytes) else onnx.load(program, load_external_data=False)
+        model = program if isinstance(program, bytes) else onnx.load(str(program), load_external_data=False)
         onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
         return no_run

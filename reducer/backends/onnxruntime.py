@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,7 +31,9 @@ NARROW = {
 
 
 class OnnxRuntime(Backend):
-    """Options: `opt_level` (a key of LEVELS), `provider` (full or short name)."""
+    """Options: `opt_level` (a key of LEVELS), `provider` (full or short name), `custom_ops` (paths of libraries),
+    `disabled_optimizers` (names joined by ";"), `threads`, and with the prefix `config:` any session configuration
+    entry."""
 
     name: ClassVar[str] = "onnxruntime"
     requires: ClassVar[tuple[str, ...]] = ("onnxruntime",)
@@ -48,7 +51,7 @@ class OnnxRuntime(Backend):
                 return {}  # every output is of a type that the binding cannot hand out
             if raw_outputs or any(_is_narrow(value) for value in fed.values()):
                 return _run_with_ort_values(session, {name: outputs[name] for name in names}, fed)
-            return dict(zip(names, session.run(names, {k: _plain(v) for k, v in fed.items()}), strict=True))
+            return dict(zip(names, session.run(names, {k: _plain(v) for k, v in fed.items()})))
 
         return run
 
@@ -57,13 +60,29 @@ def make_session(program: bytes | Path, options: Options) -> Any:
     """An InferenceSession with the options of this backend."""
     import onnxruntime as ort
 
+    settings = session_options(options)
+    provider = options.get("provider", "CPUExecutionProvider")
+    disabled = [name for name in options.get("disabled_optimizers", "").split(";") if name]
+    extra = {"disabled_optimizers": disabled} if disabled else {}
+    source = program if isinstance(program, bytes) else str(program)
+    return ort.InferenceSession(source, settings, providers=[provider], **extra)
+
+
+def session_options(options: Options) -> Any:
+    """SessionOptions as the options of this backend say; loads the custom-op libraries that they name."""
+    import onnxruntime as ort
+
     settings = ort.SessionOptions()
     level = LEVELS.get(options.get("opt_level", "all"), "ORT_ENABLE_ALL")
     settings.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
     settings.log_severity_level = 4
-    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
-    provider = options.get("provider", "CPUExecutionProvider")
-    return ort.InferenceSession(program if isinstance(program, bytes) else str(program), settings, providers=[provider])
+    settings.intra_op_num_threads = settings.inter_op_num_threads = int(options.get("threads", "1"))
+    for key, value in options.items():
+        if key.startswith("config:"):
+            settings.add_session_config_entry(key.removeprefix("config:"), value)
+    for library in filter(None, options.get("custom_ops", "").split(os.pathsep)):
+        settings.register_custom_ops_library(library)
+    return settings
 
 
 def _is_narrow(value: Any) -> bool:
@@ -90,7 +109,7 @@ def _run_with_ort_values(session: Any, outputs: dict[str, str], feeds: Tensors) 
         else:
             fed[name] = ort.OrtValue.ortvalue_from_numpy(np.array(_plain(value)))
     made = session.run_with_ort_values(list(outputs), fed)
-    return {name: _fetched(value, NARROW.get(outputs[name])) for name, value in zip(outputs, made, strict=True)}
+    return {name: _fetched(value, NARROW.get(outputs[name])) for name, value in zip(outputs, made)}
 
 
 def _fetched(value: Any, narrow: str | None) -> Any:

@@ -20,13 +20,13 @@ class Reference(Backend):
         import onnx
         from onnx.reference import ReferenceEvaluator
 
-        model: Any = onnx.ModelProto.FromString(program) if isinstance(program, bytes) else onnx.load(program)
+        model: Any = onnx.ModelProto.FromString(program) if isinstance(program, bytes) else onnx.load(str(program))
         evaluator = ReferenceEvaluator(model)
 
         def run(feeds: Tensors) -> Tensors:
             with np.errstate(all="ignore"):
                 outputs = evaluator.run(None, {k: _writable(v) for k, v in feeds.items()})
-            return dict(zip(evaluator.output_names, outputs, strict=True))
+            return dict(zip(evaluator.output_names, outputs))
 
         return run
 

@@ -6,6 +6,7 @@ Step 2 of the data path. Only protobuf parsing happens here; checker, inference 
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +16,8 @@ from google.protobuf.message import DecodeError
 
 from reducer.errors import UsageError
 from reducer.frontends.external import ExternalWeights
+from reducer.frontends.skeleton import WORTH_FROM_BYTES, skeleton_of
+from reducer.frontends.text import refuse_bad_text
 from reducer.programs import wire
 from reducer.programs.base import NodeRef
 from reducer.programs.onnx_source import (
@@ -30,6 +33,10 @@ from reducer.programs.onnx_source import (
     walk,
 )
 
+PROTOBUF_LIMIT = (1 << 31) - 1
+# In bodies and functions too. A record is about 3 KB: more would not be a model but a way to fill our memory.
+MOST_NODES = 500_000
+
 
 def read_model(path: Path) -> onnx.ModelProto:
     """The parsed file, external data not loaded. Raises UsageError with one clear line."""
@@ -38,7 +45,16 @@ def read_model(path: Path) -> onnx.ModelProto:
     if path.is_dir():
         raise UsageError(f"{path} is a folder", "name the ONNX file inside it")
     try:
-        raw = path.read_bytes()
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UsageError(f"{path} is no regular file", "name an ONNX file: onnx-reduce model.onnx")
+        if status.st_size > PROTOBUF_LIMIT:
+            raise UsageError(
+                f"{path} has {status.st_size / 1e9:.1f} GB, and nothing reads a protobuf of more than 2 GB",
+                "save its weights as external data: onnx.save(model, FILE, save_as_external_data=True)",
+            )
+        # Big weights stay in the file; a small file is not worth the walk.
+        raw = skeleton_of(path) if status.st_size >= WORTH_FROM_BYTES else path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     if not raw:
@@ -52,19 +68,34 @@ def parse_model(raw: bytes, origin: str) -> onnx.ModelProto:
     try:
         model.ParseFromString(raw)
     except DecodeError as error:
-        raise UsageError(
-            f"{origin} is not a complete ONNX model: the protobuf is truncated or of another kind",
-            "check the file's size against the original; git-lfs pointers and half downloads look like this",
-        ) from error
+        raise _unreadable(origin, str(error)) from error
     if not model.HasField("graph") or not (model.graph.node or model.graph.output or model.graph.input):
         raise UsageError(f"{origin} is not an ONNX model: it holds no graph", "name a file made by an ONNX exporter")
+    refuse_bad_text(model, origin)
     return model
+
+
+def _unreadable(origin: str, reason: str) -> UsageError:
+    """What to say of bytes that protobuf refuses; the reasons are those of its upb parser."""
+    if "MaxDepth" in reason:
+        return UsageError(
+            f"{origin} is nested deeper than protobuf reads (100 messages, about 33 bodies in one another)",
+            "no runtime can open it either",
+        )
+    if "alloc" in reason:
+        return UsageError(
+            f"{origin} names more than can be held in memory", "is it a model? Its parts are far more than its bytes"
+        )
+    return UsageError(
+        f"{origin} is not a complete ONNX model: the protobuf is truncated or of another kind",
+        "check the file's size against the original; git-lfs pointers and half downloads look like this",
+    )
 
 
 def load_source(model: onnx.ModelProto, base_folder: Path | None, spill: Path) -> OnnxSource:
     """The records of a model. External data is read from `base_folder`; big weights go to the folder `spill`."""
     externals = ExternalWeights(base_folder, spill)
-    externals.inline_attributes(model)
+    externals.inline_rest(model)
     model_functions = {(f.domain, f.name) for f in model.functions}
     used = Counter(node.name for node, _ in walk(model.graph.node))
     functions = {(f.domain, f.name): _function(f, model_functions) for f in model.functions}
@@ -173,7 +204,7 @@ def _steady_op(node: onnx.NodeProto, opsets: dict[str, int]) -> bool:
     version = opsets.get("" if node.domain == "ai.onnx" else node.domain)
     try:
         schema = onnx.defs.get_schema(node.op_type, version or onnx.defs.onnx_opset_version(), node.domain)
-    except onnx.defs.SchemaError:
+    except (onnx.defs.SchemaError, TypeError):  # TypeError: a version beyond 32 bits
         return True
     if not getattr(schema, "non_deterministic", False):
         return True
@@ -224,7 +255,9 @@ def _graph_rest(graph: onnx.GraphProto) -> bytes:
 
 
 def count_nodes(model: onnx.ModelProto) -> int:
-    """All nodes: those of the graph, of subgraph bodies, and of each local function once."""
+    """All nodes: those of the graph, of subgraph bodies, and of each local function once. Raises UsageError."""
+    if len(model.graph.node) > MOST_NODES:
+        raise UsageError(f"the model has more than {MOST_NODES:,} nodes", "onnx-reduce cannot hold so many")
     return sum(1 for _ in walk(model.graph.node)) + sum(1 for function in model.functions for _ in walk(function.node))
 
 

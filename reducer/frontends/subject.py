@@ -12,16 +12,21 @@ import onnx
 from reducer.errors import UsageError
 from reducer.feeds import FeedBook
 from reducer.frontends import given
+from reducer.frontends.external import external_bytes
 from reducer.frontends.onnx import count_nodes, load_source, model_folder, parse_model, read_model
+from reducer.frontends.pickled import pickle_in, read_pickled
+from reducer.frontends.room import bounded_memory
 from reducer.programs.onnx import OnnxProgram, Policy
 from reducer.signature import Vocabulary
-from reducer.values import ValueRef, append_values
+from reducer.values import Value, ValueRef, append_values
 from reducer.worker.host import Host
 from reducer.worker.protocol import RETURNED, Call
 
 PARSE_TEXT = "reducer.worker.knowledge:parse_text"
 TEXT_SUFFIXES = (".onnxtxt", ".onnxtext")
 PARSE_SECONDS = 60.0
+# The folder in the host's that candidates with spilled weights lie in, and what is recorded of big tensors.
+WEIGHTS = "weights"
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class InputOptions:
     dims: Sequence[str] = ()
     shapes: Sequence[str] = ()
     seed: int = 0
+    trust: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,14 +64,12 @@ class Subject:
 
 def load_subject(path: Path, options: InputOptions, host: Host, *, by_command: bool) -> Subject:
     """Read everything that the user named. Raises UsageError with one clear line."""
-    model = _read(path, host)
-    nodes, size = count_nodes(model), path.stat().st_size
-    spill = host.folder / "weights"
+    spill = host.folder / WEIGHTS
     spill.mkdir(exist_ok=True)
-    source = load_source(model, model_folder(path), spill)
-    size += sum(
-        w.nbytes for records in source.weights.values() for w in records if w.spilled and _outside(w.name, model)
-    )
+    with bounded_memory(path.stat().st_size if path.is_file() else 0, str(path)):
+        model = _read(path, host)
+        nodes, size = count_nodes(model), path.stat().st_size + external_bytes(model, path)
+        source = load_source(model, model_folder(path), spill)
     store = host.folder / "feeds.bin"
     dims = given.parse_dims(options.dims)
     book = FeedBook(store, options.seed, dims)
@@ -74,12 +78,12 @@ def load_subject(path: Path, options: InputOptions, host: Host, *, by_command: b
         book.shapes[name] = shape
     if options.inputs is not None:
         names = [name for name in source.inputs if name not in source.weights]
-        values = given.fit_to_inputs(source, given.read_given(options.inputs, names, "input"), dims)
+        values = given.fit_to_inputs(source, _values(options.inputs, names, "input", host, trust=options.trust), dims)
         book.dims = {**given.bound_dims(source, values), **dims}
         book.give(values)
     expected = {}
     if options.expected is not None:
-        wanted = given.read_given(options.expected, list(source.outputs), "expected")
+        wanted = _values(options.expected, list(source.outputs), "expected", host, trust=options.trust)
         unknown = sorted(set(wanted) - set(source.outputs))
         if unknown:
             raise UsageError(f"the model has no output {unknown[0]!r}", f"its outputs are: {', '.join(source.outputs)}")
@@ -96,6 +100,13 @@ def load_subject(path: Path, options: InputOptions, host: Host, *, by_command: b
         own_inputs=options.inputs is not None,
         expected=expected,
     )
+
+
+def _values(path: Path, names: Sequence[str], kind: str, host: Host, *, trust: bool) -> dict[str, Value]:
+    pickle = pickle_in(path)
+    if pickle is not None:
+        return read_pickled(pickle, names, kind, host, trust=trust)
+    return given.read_given(path, names, kind)
 
 
 def digest(path: Path) -> str:
@@ -117,8 +128,3 @@ def _read(path: Path, host: Host) -> onnx.ModelProto:
     if "error" in answer.value:
         raise UsageError(f"{path} is not ONNX text: {answer.value['error']}")
     return parse_model(answer.blobs[0], str(path))
-
-
-def _outside(name: str, model: onnx.ModelProto) -> bool:
-    """Whether the weight lay in an external file: its bytes are not in the model file's size."""
-    return any(t.name == name and not t.raw_data for t in model.graph.initializer)

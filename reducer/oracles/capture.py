@@ -8,7 +8,7 @@ depends on a value that nobody could make has none either: its type must do.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,10 +34,12 @@ _EVALUATOR = Probe("reference")
 
 
 class Capture:
-    """Learns about one source. `store` is the file that captured values are appended to."""
+    """Learns about one source. `store` is the file that captured values are appended to; `extra` are options that
+    the runtime needs to run the model at all."""
 
-    def __init__(self, prober: Prober, store: Path, limits: Limits) -> None:
+    def __init__(self, prober: Prober, store: Path, limits: Limits, extra: Mapping[str, str] | None = None) -> None:
         self.prober, self.store, self.limits = prober, store, limits
+        self._unoptimized = replace(_UNOPTIMIZED, options={**_UNOPTIMIZED.options, **(extra or {})})
         self.runs = 0
         # Everything recorded so far, by tensor name.
         self.known: dict[str, ValueRef] = {}
@@ -94,7 +96,11 @@ class Capture:
         nodes = _ready(source, nodes)
         if not nodes or time.perf_counter() > self._end:
             return source
-        seen = self._attempt(program, nodes, _UNOPTIMIZED)
+        whole = len(nodes) == len(program.source.nodes)
+        # What hangs as a whole need not be waited for once more.
+        seen = (
+            None if self.limits.hang and whole and len(nodes) > 1 else self._attempt(program, nodes, self._unoptimized)
+        )
         if seen is not None and seen.outcome == PASSED:
             self.known.update(seen.outputs)
             return source.learn(values=seen.outputs)
@@ -116,7 +122,7 @@ class Capture:
         self.runs += 1
         start = time.perf_counter()
         try:
-            return self.prober.climb(part, Order((probe,), keep=self.store), self.limits.candidate)[0][-1]
+            return self.prober.climb(part, Order((probe,), keep=self.store), self.limits.recording)[0][-1]
         except (EditConflict, ToolFault):
             return None
         finally:

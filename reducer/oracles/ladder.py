@@ -31,23 +31,32 @@ _VIOLENT = (DIED, HUNG, OUT_OF_MEMORY)
 
 @dataclass(frozen=True)
 class Plan:
-    """Which witnesses run. `reference` is auto, none, onnxruntime-noopt or reference (as --reference)."""
+    """Which witnesses run. `reference` is auto, none, onnxruntime-noopt or reference (as --reference); `system` is
+    the system under test where it is not ONNX Runtime, with `arguments` for its options."""
 
     opt_level: str = "all"
     provider: str = "CPUExecutionProvider"
     reference: str = "auto"
     expected: Mapping[str, ValueRef] = field(default_factory=dict)
+    # Further options of the runtime that all its probes have (reducer/custom_ops.py).
+    extra: Mapping[str, str] = field(default_factory=dict)
+    system: str = RUNTIME
+    arguments: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def primary(self) -> Probe:
         """The system that the user runs."""
-        return Probe(RUNTIME, {"opt_level": self.opt_level, "provider": self.provider})
+        if self.system != RUNTIME:
+            return Probe(self.system, {**self.arguments, **self.extra})
+        return Probe(RUNTIME, {"opt_level": self.opt_level, "provider": self.provider, **self.extra})
 
     @property
     def unoptimized(self) -> Probe | None:
         """The same without optimizations, when it is another one and wanted."""
-        wanted = self.opt_level != "none" and self.reference in ("auto", "onnxruntime-noopt")
-        return Probe(RUNTIME, {"opt_level": "none", "provider": self.provider}) if wanted else None
+        other = self.opt_level != "none" or self.system != RUNTIME
+        if not other or self.reference not in ("auto", "onnxruntime-noopt"):
+            return None
+        return Probe(RUNTIME, {"opt_level": "none", "provider": self.provider, **self.extra})
 
     @property
     def evaluator(self) -> Probe | None:
@@ -135,10 +144,12 @@ def choose(ladder: Ladder, plan: Plan, stage: str | None = None, *, own_inputs: 
         failed = [o for o in failed if o.stage == stage]
     if stage != "compare":
         for outcomes, backends in (
-            (_VIOLENT, (CHECKER, INFERENCE, INLINER, RUNTIME)),
-            ((FAILED,), (RUNTIME,)),
+            (_VIOLENT, (CHECKER, INFERENCE, INLINER, plan.system, RUNTIME)),
+            ((FAILED,), (plan.system, RUNTIME)),
         ):
-            for seen in failed:
+            for seen in sorted(failed, key=lambda o: o.probe.backend != plan.system):
+                if _others_too(seen, ladder, plan):
+                    continue
                 if seen.outcome in outcomes and seen.probe.backend in backends:
                     return Aim(observation=seen)
     dispute = settle(ladder, plan) if stage in (None, "compare") else None
@@ -152,6 +163,14 @@ def choose(ladder: Ladder, plan: Plan, stage: str | None = None, *, own_inputs: 
             if seen.probe.backend == backend and stage != "compare":
                 return Aim(observation=seen)
     return None
+
+
+def _others_too(seen: Observation, ladder: Ladder, plan: Plan) -> bool:
+    """Whether a rewritten model that does not run says nothing of the rewriter: the original does not run either."""
+    if plan.system == RUNTIME or seen.probe.backend != plan.system or seen.stage == "optimize":
+        return False
+    original = ladder.of(plan.unoptimized)
+    return original is not None and original.outcome != PASSED
 
 
 def settle(ladder: Ladder, plan: Plan) -> Dispute | None:

@@ -11,6 +11,7 @@ import onnx
 from reducer.engine.problem import Problem
 from reducer.errors import EditConflict, UsageError
 from reducer.frontends.onnx import load_source
+from reducer.inlining import can_inline
 from reducer.lifting import INLINE, Lifted, has_calls, lifts
 from reducer.oracles.capture import Capture
 from reducer.oracles.prober import Prober
@@ -41,7 +42,7 @@ class Lifter:
         return False
 
     def _forms(self, base: OnnxProgram) -> Iterator[Lifted]:
-        if has_calls(base):
+        if has_calls(base) and can_inline(base):
             answer = self.prober.call_with_model(base, Call(INLINE, seconds=SECONDS))
             if answer.outcome == RETURNED:
                 yield Lifted("functions", onnx.ModelProto.FromString(answer.blobs[0]))

@@ -16,6 +16,7 @@ PATIENCE_SECONDS = 60.0
 COMMAND_SECONDS = 300.0
 FLOOR_SECONDS = 5.0
 HANG_FLOOR_SECONDS = 2.0
+RECORDING_SECONDS = 1.0
 MULTIPLE = 10.0
 
 
@@ -51,7 +52,12 @@ class Limits:
     @property
     def glance(self) -> float:
         """The limit for what is only to be compared with a hang that was seen under the full limit already."""
-        return min(self.full, max(FLOOR_SECONDS, MULTIPLE * self.normal))
+        return min(self.full, max(HANG_FLOOR_SECONDS, MULTIPLE * self.normal))
+
+    @property
+    def recording(self) -> float:
+        """The limit for recording values: of a model that hangs many parts will, and each only costs its values."""
+        return min(self.candidate, RECORDING_SECONDS) if self.hang else self.candidate
 
     @property
     def candidate(self) -> float:

@@ -71,6 +71,18 @@ class Prober:
 
         Raises EditConflict when the program cannot be built or fed, ToolFault when the tool itself broke.
         """
+        call = Call(CLIMB, self._arguments(order, self._feeds(program, order)), (), seconds, order.gentle)
+        answer = self.call_with_model(program, call, fresh=fresh or order.gentle)
+        return self._read(order, answer)
+
+    def climb_bytes(
+        self, raw: bytes, feeds: Mapping[str, ValueRef], order: Order, seconds: float
+    ) -> tuple[list[Observation], Comparison]:
+        """The same for a serialized model that is no program of ours, with the feeds given."""
+        arguments = self._arguments(order, {name: ref.to_wire() for name, ref in feeds.items()})
+        return self._read(order, self.host.call(Call(CLIMB, arguments, (raw,), seconds)))
+
+    def _arguments(self, order: Order, feeds: dict[str, Any]) -> dict[str, Any]:
         arguments: dict[str, Any] = {
             "probes": [
                 {
@@ -82,16 +94,14 @@ class Prober:
                 }
                 for p in order.probes
             ],
-            "feeds": self._feeds(program, order),
+            "feeds": feeds,
             "stop_early": order.stop_early,
             "keep": str(order.keep) if order.keep else None,
         }
         if order.compare:
             arguments["compare"] = self.comparison_settings(order.skip_outputs)
             arguments["expected"] = {name: ref.to_wire() for name, ref in order.expected.items()}
-        call = Call(CLIMB, arguments, (), seconds, order.gentle)
-        answer = self.call_with_model(program, call, fresh=fresh or order.gentle)
-        return self._read(order, answer)
+        return arguments
 
     def _feeds(self, program: OnnxProgram, order: Order) -> dict[str, Any]:
         if not any(probe.run for probe in order.probes):

@@ -16,7 +16,7 @@ from reducer.errors import EditConflict
 from reducer.programs import wire
 from reducer.programs.base import CutMode, NodeId, NodeRef, Program, Size
 from reducer.programs.onnx_source import FunctionKey, NodeRecord, OnnxSource, WeightRecord, rebuilt, rename_reads
-from reducer.programs.onnx_tensors import inline_weight, tensor_wire, type_of_tensor
+from reducer.programs.onnx_tensors import big_extent, constant_wire, inline_weight, type_of_tensor
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ class OnnxProgram(Program):
         for weight in self.weights():
             parts.append(inline_weight(weight) if inline else weight.encoded)
         for name in face.constants:
-            parts.append(wire.field(wire.GRAPH_INITIALIZER, tensor_wire(name, source.values[name])))
+            parts.append(constant_wire(name, source.values[name], inline=inline))
         for name in face.inputs:
             parts.append(wire.field(wire.GRAPH_INPUT, wire.value_info(name, self._input_type(name))))
         for name in face.outputs:
@@ -225,8 +225,11 @@ class OnnxProgram(Program):
 
     @property
     def folder(self) -> Path | None:
-        """Where the model must lie to find its spilled weights; None when it has none."""
-        return self.source.folder if any(weight.spilled for weight in self.weights()) else None
+        """Where the model must lie to find its spilled weights and big constants; None when it has none."""
+        if any(weight.spilled for weight in self.weights()):
+            return self.source.folder
+        refs = (self.source.values[name] for name in self.interface.constants)
+        return next((Path(ref.path).parent for ref in refs if big_extent(ref) is not None), None)
 
     # --- order and identity ----------------------------------------------------------------------------------
     def size(self) -> Size:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import onnx
@@ -36,7 +37,7 @@ class NodeRecord:
     calls: frozenset[FunctionKey]
     deterministic: bool
 
-    @property
+    @cached_property
     def reads(self) -> tuple[str, ...]:
         """All tensor names the node needs, without omitted ones."""
         return tuple(name for name in (*self.inputs, *self.captures) if name)

@@ -13,7 +13,8 @@ from typing import ClassVar, Self
 from reducer.engine.events import Listener
 from reducer.finding import Finding
 from reducer.settings import Settings
-from reducer.worker.host import Host, HostOptions, memory_cap
+from reducer.worker.host import Host, HostOptions
+from reducer.worker.machine import memory_cap
 from reducer.workspace import Workspace
 
 

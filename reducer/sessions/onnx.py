@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ from reducer.engine.verdict import Judgement
 from reducer.engine.verdict import Oracle as Asked
 from reducer.errors import FlakyFailure, UsageError
 from reducer.finding import Finding
-from reducer.frontends.subject import InputOptions, Subject, digest, load_subject
+from reducer.frontends.subject import WEIGHTS, InputOptions, Subject, digest, load_subject
 from reducer.localizers.divergence import diverging_nodes
 from reducer.localizing import nodes_named, nodes_of_tensors, nodes_of_types
 from reducer.observation import HUNG, PASSED, SKIPPED, Observation, Probe
@@ -37,12 +38,13 @@ from reducer.programs.base import NodeId
 from reducer.programs.onnx import OnnxProgram
 from reducer.recording import Recorder
 from reducer.resuming import remembered
+from reducer.saving import FEW_BYTES, outside_bytes, save_model
 from reducer.sessions.base import Session
 from reducer.settings import Settings
 from reducer.testcase import Tolerance
 from reducer.worker.host import Host
 from reducer.worker.protocol import Call
-from reducer.workspace import MODEL, Workspace
+from reducer.workspace import MODEL, Content, Workspace
 
 FLAKY_TIMES = 10
 # The reference evaluator is given that long beside a reduction that does not need it.
@@ -70,7 +72,9 @@ class OnnxSession(Session):
     def run(self) -> Finding:
         """The whole data path. The finding's status says how it ended; files lie in `workspace`."""
         settings = self.settings
-        options = InputOptions(settings.inputs, settings.expected, settings.dim, settings.input_shape, settings.seed)
+        options = InputOptions(
+            settings.inputs, settings.expected, settings.dim, settings.input_shape, settings.seed, settings.trust
+        )
         subject = load_subject(self.model, options, self.host, by_command=bool(settings.check))
         self.workspace = Workspace(settings.output_folder(self.model), force=settings.force, resume=settings.resume)
         self._check_provider()
@@ -97,7 +101,8 @@ class OnnxSession(Session):
         given = [settings.inputs, settings.expected]
         options = {
             "check": [settings.check, settings.fail_regex, settings.fail_code, settings.ignore_fail_code],
-            "run": [settings.provider_name(), settings.opt_level, settings.reference, settings.stage],
+            "run": [settings.provider_name(), settings.opt_level, settings.reference, settings.stage, settings.backend],
+            "custom_ops": [str(library) for library in settings.custom_ops],
             "inputs": [settings.seed, settings.input_shape, settings.dim],
             "tolerance": [settings.rtol, settings.atol],
         }
@@ -105,7 +110,7 @@ class OnnxSession(Session):
         return {
             "source": subject.sha256,
             "inputs": [digest(path) for path in given if path is not None],
-            "environment": {name: facts.get(name) for name in ("onnx", "onnxruntime", "numpy")},
+            "environment": {name: facts.get(name) for name in ("onnx", "onnxruntime", "numpy", "requirements")},
             "options": json.loads(json.dumps(options)),
             "target": target.oracle.target.id,
         }
@@ -185,7 +190,7 @@ class OnnxSession(Session):
     def _search(self, subject: Subject, prober: Prober, target: Target, problem: Problem[OnnxProgram]) -> str:
         """Reduce; the status of the finding."""
         passes = registry.passes(self.kind)
-        capture = Capture(prober, self.host.folder / "values.bin", target.oracle.limits)
+        capture = Capture(prober, self.host.folder / WEIGHTS / "values.bin", target.oracle.limits, target.plan.extra)
         try:
             problem.enter("inferring types")
             problem.best = program = capture.types(subject.program)
@@ -238,13 +243,15 @@ class OnnxSession(Session):
         checked = target.ladder.of(Probe(CHECKER, run=False))
         lawful = checked is not None and checked.outcome == PASSED
 
-        def write(program: OnnxProgram) -> bytes:
-            return program.model_bytes(inline=True)
+        def write(program: OnnxProgram) -> Content:
+            return partial(save_model, program)
 
         def worth_keeping(program: OnnxProgram) -> bool:
+            if outside_bytes(program) > FEW_BYTES:
+                return False  # each would be another copy of the weights
             return not lawful or _is_lawful(prober, program, target.oracle.limits)
 
-        return Recorder(self.workspace, self._tell, self._say, MODEL, write, worth_keeping)
+        return Recorder(self.workspace, self._tell, self._say, MODEL, write, worth_keeping, outside_bytes)
 
 
 def _is_lawful(prober: Prober, program: OnnxProgram, limits: Limits) -> bool:

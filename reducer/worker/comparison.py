@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Callable, Tuple
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from reducer.worker.protocol import EXPECTED
 HOPELESS = 1e30
 _AGREES: dict[str, Any] = {"kind": "", "excess": 0.0, "abs": None, "rel": None, "seen": 0.0}
 
-Tolerances = Callable[[str], tuple[float, float]]
+Tolerances = Callable[[str], Tuple[float, float]]
 
 
 def compare_all(
@@ -66,7 +65,7 @@ def difference(left: Any, right: Any, tolerance: Tolerances) -> dict[str, Any]:
     """How two values differ: kind "" when they agree; `seen` is the largest absolute difference in any case."""
     if left is None or right is None:
         return _AGREES if left is right else {**_AGREES, "kind": "value", "excess": HOPELESS}
-    if isinstance(left, list | dict) or isinstance(right, list | dict):
+    if isinstance(left, (list, dict)) or isinstance(right, (list, dict)):
         return _of_containers(left, right, tolerance)
     a, b = np.asarray(left), np.asarray(right)
     if a.shape != b.shape:
@@ -96,7 +95,7 @@ def _of_containers(left: Any, right: Any, tolerance: Tolerances) -> dict[str, An
         if list(left) != list(right):
             return {**_AGREES, "kind": "value", "excess": HOPELESS}
         left, right = list(left.values()), list(right.values())
-    found = [difference(a, b, tolerance) for a, b in zip(left, right, strict=True)]
+    found = [difference(a, b, tolerance) for a, b in zip(left, right)]
     return max(found, key=lambda item: float(item["excess"]), default=_AGREES)
 
 
@@ -141,10 +140,10 @@ def new_nans(feeds: dict[str, Any], outputs: dict[str, Any]) -> list[str]:
 
 
 def _finite(value: Any) -> bool:
-    array = np.asarray(value) if not isinstance(value, list | dict) and value is not None else None
+    array = np.asarray(value) if not isinstance(value, (list, dict)) and value is not None else None
     return array is None or not is_float(array.dtype) or bool(np.isfinite(array.astype(np.float64)).all())
 
 
 def _has_nan(value: Any) -> bool:
-    array = np.asarray(value) if not isinstance(value, list | dict) and value is not None else None
+    array = np.asarray(value) if not isinstance(value, (list, dict)) and value is not None else None
     return array is not None and is_float(array.dtype) and bool(np.isnan(array.astype(np.float64)).any())

@@ -22,6 +22,8 @@ from types import TracebackType
 from typing import Self
 
 from reducer.errors import HostGone, ToolFault
+from reducer.worker.kit import child_environment
+from reducer.worker.machine import resident_bytes
 from reducer.worker.protocol import (
     DIED,
     FAULT,
@@ -33,37 +35,27 @@ from reducer.worker.protocol import (
     receive,
     send,
 )
-from reducer.worker.scratch import Scratch, resident_bytes
+from reducer.worker.scratch import Scratch
 
-START_SECONDS = 60.0
-# Of the machine's memory; a worker that wants more has found a bug of its own.
-MEMORY_SHARE = 0.75
+# The zygote of a framework imports for 10 s of CPU before its first fork.
+START_SECONDS = 180.0
 STDERR_TAIL = 4000
 CALLS_PER_WORKER = 20_000
 # A worker that holds so much more than after its first call is replaced: backends leak.
 LEAK_BYTES = 1 << 30
-OWN_SETTINGS = "ONNX_REDUCE_"
 
 
 @dataclass(frozen=True)
 class HostOptions:
-    """`memory` is the address-space cap of a worker in bytes (0: none); `python` another interpreter."""
+    """`memory` is the address-space cap of a worker in bytes (0: none); `python` another interpreter; an `isolated`
+    child sees nothing of PYTHONPATH; `packages` are distributions whose versions the finding is to name."""
 
     preload: tuple[str, ...] = ("numpy", "onnx", "onnxruntime")
     memory: int = 0
     python: str = sys.executable
+    isolated: bool = False
+    packages: tuple[str, ...] = ()
     fork: bool = hasattr(os, "fork") and sys.platform != "darwin"
-
-
-def memory_cap(gibibytes: float | None) -> int:
-    """Bytes of address space for a worker: as told, else a share of the machine; 0 where that cannot be told."""
-    if gibibytes is not None:
-        return int(gibibytes * (1 << 30))
-    try:
-        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return 0
-    return int(total * MEMORY_SHARE)
 
 
 @dataclass
@@ -198,10 +190,7 @@ class Host:
             return worker
 
     def _start(self, role: str) -> subprocess.Popen[bytes]:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(OWN_SETTINGS)}
-        root = str(Path(__file__).resolve().parents[2])
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
-        environment.update(OMP_NUM_THREADS="1", PYTHONUNBUFFERED="1", PYTHONDONTWRITEBYTECODE="1")
+        environment = child_environment(self.options.python, self.folder, isolated=self.options.isolated)
         environment["TMPDIR"] = str(self.folder)  # whatever a backend drops there goes when the folder goes
         log = open(self.folder / "logs" / f"{role}.log", "ab")  # noqa: SIM115 - handed to the child
         process = subprocess.Popen(

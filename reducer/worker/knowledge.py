@@ -16,7 +16,7 @@ def infer_types(context: Context, arguments: dict[str, Any], blobs: tuple[bytes,
 
     program = program_of(arguments, blobs)
     model = (
-        onnx.load(program, load_external_data=False)
+        onnx.load(str(program), load_external_data=False)
         if isinstance(program, Path)
         else onnx.ModelProto.FromString(program)
     )
@@ -88,6 +88,17 @@ def providers(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, .
     import onnxruntime
 
     return {"providers": list(onnxruntime.get_available_providers())}, ()
+
+
+def register_custom_ops(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
+    """Whether onnxruntime takes the custom-op libraries in arguments["custom_ops"]: {"error": message or ""}."""
+    from reducer.backends.onnxruntime import session_options
+
+    try:
+        session_options(arguments)
+    except Exception as error:  # noqa: BLE001 - the binding has error types of its own
+        return {"error": str(error)[:300] or type(error).__name__}, ()
+    return {"error": ""}, ()
 
 
 def model_text(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:

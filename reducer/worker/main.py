@@ -114,9 +114,11 @@ def _forked(address: str, key: bytes, settings: dict[str, Any]) -> int:
 
 def _reap(pid: int) -> int | None:
     try:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        status = os.waitpid(pid, 0)[1]
     except ChildProcessError:
         return None
+    # os.waitstatus_to_exitcode is missing in Python 3.8.
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
 def _preload(modules: list[str]) -> None:

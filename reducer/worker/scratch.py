@@ -52,12 +52,3 @@ def _is_abandoned(folder: Path) -> bool:
             return _try_lock(file)
     except OSError:
         return False  # not ours to look at, or being made or removed at this moment
-
-
-def resident_bytes(pid: int) -> int:
-    """Resident memory of a process, 0 where it cannot be told."""
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as stream:
-            return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0

@@ -6,16 +6,20 @@
 from __future__ import annotations
 
 import importlib
+import platform
 import time
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Dict, Tuple
 
 from reducer.backends.base import Backend
 from reducer.values import ValueRef, append_values
 from reducer.worker.comparison import compare_all, new_nans
 from reducer.worker.main import Context
 
-Reply = tuple[dict[str, Any], tuple[bytes, ...]]
+Reply = Tuple[Dict[str, Any], Tuple[bytes, ...]]
+
+MOST_MESSAGE = 8000
 
 
 def load_backend(path: str) -> Backend:
@@ -60,7 +64,7 @@ def climb(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
         expected = read_feeds(arguments.get("expected") or {})
         pairs = compare_all(outputs, expected or None, arguments["compare"])
     if arguments.get("keep"):
-        for report, made in zip(reports, outputs, strict=True):
+        for report, made in zip(reports, outputs):
             kept = append_values(Path(arguments["keep"]), made or {})
             report["kept"] = {name: ref.to_wire() for name, ref in kept.items()}
     return {"probes": reports, "pairs": pairs}, ()
@@ -84,15 +88,28 @@ def _one(
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a system under test raises is what we observe
-        report.update(error=type(error).__name__, message=str(error) or repr(error))
+        report.update(error=type(error).__name__, message=shortened(str(error)) or repr(error))
     report.update(stage=stage, seconds=time.perf_counter() - start)
     report["nan"] = new_nans(feeds, made or {})
     return report, made
 
 
+def shortened(message: str) -> str:
+    """A message that a name of megabytes has blown up, without its middle: the parent searches what it is told."""
+    if len(message) <= MOST_MESSAGE:
+        return message
+    return f"{message[: MOST_MESSAGE * 3 // 4]} ... {message[-MOST_MESSAGE // 4 :]}"
+
+
 def versions(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
-    """Versions of backends and modules: {"backends": {name: path}, "modules": [...]} -> {name: version}."""
-    found: dict[str, Any] = {}
+    """Versions of the interpreter, of backends, modules and distributions: {"backends": {name: path},
+    "modules": [...], "packages": [...]} -> {name: version}."""
+    found: dict[str, Any] = {"python": platform.python_version()}
+    for name in arguments.get("packages", []):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
     for name, path in arguments.get("backends", {}).items():
         try:
             found[name] = load_backend(path).version()

@@ -1,0 +1,1 @@
+"""Interpreters with other releases installed: made once, kept in a cache, used by `--with`, `--python` and bisect."""
