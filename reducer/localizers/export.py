@@ -65,13 +65,13 @@ def module_suspects(path: str, kind: str, failure: Report) -> tuple[Suspect, ...
     if failure["step"] != "compare":
         inner = str(failure.get("module") or kind)
         evidence = f"torch.export fails in {inner}.forward: {failure['error']}: {_line(failure)}{where}"
-        return (Suspect("op", inner.rpartition(".")[2], evidence, path or None, "pytorch"),)
+        return (Suspect("op", inner.rpartition(".")[2], evidence, path or None, "torch"),)
     missing = [str(name) for name in failure.get("missing", ())]
     alone = f"; eager alone runs {', '.join(missing[:MOST_MISSING])}" if missing else ""
     evidence = (
         f"the graph that torch.export captures of {kind} gives other numbers than the module: {_line(failure)}{alone}"
     )
-    return (Suspect("op", kind.rpartition(".")[2], evidence, path or None, "pytorch"),)
+    return (Suspect("op", kind.rpartition(".")[2], evidence, path or None, "torch"),)
 
 
 def step_suspect(failure: Report, exporter: str) -> Suspect:
@@ -99,7 +99,7 @@ def project_of(failure: Report, target: str, function: Report) -> str:
         return space
     homes = (str(function.get("module", "")), str(failure.get("frame") or ""))
     outside = stage_of(str(failure["step"])) != "convert" or failure.get("error") != NO_FUNCTION
-    return "onnxscript" if outside and any(home.startswith("onnxscript") for home in homes) else "pytorch"
+    return "onnxscript" if outside and any(home.startswith("onnxscript") for home in homes) else "torch"
 
 
 def _line(failure: Report) -> str:

@@ -6,6 +6,7 @@ import json
 from typing import Any, ClassVar
 
 from reducer.engine.problem import Budget, Problem
+from reducer.errors import UsageError
 from reducer.finding import Finding
 from reducer.frontends.torch import TorchModel, output_stem, subject_of
 from reducer.oracles.export import ExportOracle
@@ -28,6 +29,7 @@ class TorchSession(Session):
     def run(self) -> Finding:
         """The whole data path. The finding's status says how it ended; files lie in `workspace`."""
         settings = self.settings
+        self._refuse()
         subject = subject_of(self.target, settings)
         folder = settings.output_folder(output_stem(self.target))
         self.workspace = Workspace(folder, force=settings.force, resume=settings.resume)
@@ -43,6 +45,17 @@ class TorchSession(Session):
             if found is not None:
                 return found
         return ModuleSearch(case, failure).run()
+
+    def _refuse(self) -> None:
+        """Raise UsageError for options that say nothing of a PyTorch model."""
+        settings = self.settings
+        named = (("--check", settings.check), ("--inputs", settings.inputs), ("--expected", settings.expected))
+        for option, value in (*named, ("--stage", settings.stage)):
+            if value:
+                raise UsageError(
+                    f"{option} is for ONNX models, not for {self.target}",
+                    "a PyTorch file says its inputs in get_inputs(); what torch computes is what is expected",
+                )
 
     def _graph(self, case: TorchCase, failure: dict[str, Any]) -> Finding | None:
         """Reduce the FX graph; None when the failure does not survive being cut loose."""

@@ -167,7 +167,7 @@ def test_a_missing_function_is_answered_with_close_ones() -> None:
     function = {"has": False, "module": "", "name": "", "close": ["aten.sort.default"]}
     (suspect,) = node_suspects((TABLE.nodes[1],), TRANSLATE, {"1": function})
     assert suspect.evidence.startswith("no ONNX function for aten.sort.stable; close ones: aten.sort.default")
-    assert suspect.project == "pytorch"
+    assert suspect.project == "torch"
 
 
 def test_projects() -> None:

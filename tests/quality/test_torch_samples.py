@@ -30,7 +30,7 @@ HEAD = "import torch\n\n\n"
 
 def run(target: Path, folder: Path, **options: object) -> Finding:
     """The finding, with repro.py written into `folder`."""
-    from reducer.delivery import deliver
+    from reducer.delivery import Place, deliver
 
     quiet = Progress()
     host = Host(HostOptions(preload=TorchModelSource.preload))
@@ -40,7 +40,7 @@ def run(target: Path, folder: Path, **options: object) -> Finding:
         if finding.status == "not_reproduced":
             return finding
         assert session.workspace is not None
-        return deliver(finding, session.workspace, host.folder)
+        return deliver(finding, session.workspace, Place(host.folder, host.options.python))
 
 
 @pytest.mark.parametrize("name", NAMES)
