@@ -234,7 +234,8 @@ class Reproduction:
     `form` is exception | death | hang | mismatch | nan | command. `probes[0]` fails, or differs from
     `probes[1]` (or from expected.npz when there is no second). `fragments` are literal pieces of the message
     that every occurrence holds. `model_text` parses with onnx.parser into the reduced model when not None; else
-    `model_code` defines `make_model()`.
+    `model_code` defines `make_model()`. The forms torch-* hold a class Reduced as `model_code` and the code of its
+    inputs, by name, in `inputs_code`.
     `expected` are right outputs, where a witness gives them.
     """
 
@@ -250,6 +251,7 @@ class Reproduction:
     mismatch: str = ""
     model_text: str | None = None
     model_code: str | None = None
+    inputs_code: tuple[tuple[str, str], ...] = ()
     feeds: tuple[Feed, ...] = ()
     expected: tuple[Feed, ...] = ()
     command: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from reporters.public import public
 from reporters.rendering import one_line, render, versions
 from reporters.rewriters import REWRITERS, rewriting, rewriting_import
 from reporters.shareable import cleaner
+from reporters.torch_repro import is_torch, torch_script
 from reporters.trackers.base import facts_of
 from reporters.wording import message_of
 
@@ -83,6 +84,8 @@ class ReproScript(Reporter):
         """The script, or nothing without a reproduction that can be written down."""
         finding = public(finding)
         repro = finding.reproduction
+        if repro is not None and is_torch(repro):
+            return [Document("repro_script", "repro.py", torch_script(finding, repro))]
         if repro is not None and repro.form == "tf2onnx":
             return [Document("repro_script", "repro.py", repro_tf2onnx.script(finding, repro, _head(finding, repro)))]
         if repro is None or not _can_write(repro):
