@@ -3,6 +3,7 @@ onnx-reduce, 130 interrupted with the best saved."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
@@ -41,6 +42,7 @@ app = App(
     help_epilogue=EXAMPLES,
 )
 
+app.command("reducer.commands.report:report", help="Write the reports of a finished run again.")
 app.command("reducer.commands.bisect:bisect", name="bisect", help_epilogue="")
 
 
@@ -78,6 +80,8 @@ def reduce_model(
                 else:
                     from reducer.delivery import Place, deliver
 
+                    if settings.tracker is not None:
+                        finding = replace(finding, tracker=settings.tracker)
                     if settings.versions:
                         from reducer.bisection.beside import with_versions
 
@@ -100,6 +104,10 @@ def reduce_model(
         )
     elif not settings.quiet:
         _show(finding, folder, verbose=settings.verbose)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from reporters.github_actions import announce
+
+        announce(finding, sys.stderr if settings.json else sys.stdout)
     return code
 
 
@@ -126,6 +134,10 @@ def _consistent(settings: Settings) -> None:
     for name, value in (("--timeout", settings.timeout), ("--budget-seconds", settings.budget_seconds)):
         if value is not None and value <= 0:
             raise UsageError(f"{name} takes a positive number of seconds, not {value:g}")
+    if settings.tracker is not None:
+        from reporters.routing import check_name
+
+        check_name(settings.tracker)
     if settings.jobs < 1:
         raise UsageError(f"--jobs takes 1 or more, not {settings.jobs}")
 

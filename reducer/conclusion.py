@@ -27,6 +27,7 @@ from reducer.finding import (
 )
 from reducer.frontends.subject import Subject
 from reducer.localizers.base import Evidence
+from reducer.neighbourhood import neighbourhood, reduced_graph
 from reducer.observation import DIED, FAILED, HUNG, OUT_OF_MEMORY, PASSED, SKIPPED
 from reducer.oracles.command import CommandOracle
 from reducer.oracles.confirm import confirmations
@@ -117,6 +118,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
             one_minimal=minimal,
             reproduced=str(end.confirmed),
             text=text,
+            graph=reduced_graph(best),
         ),
         search=search,
         environment=facts,
@@ -131,6 +133,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
         tracker_why=why.routing.why or None,
         reproduction=repro,
         artifacts=artifacts,
+        neighbourhood=neighbourhood(end.subject.program, best),
     )
 
 
@@ -160,6 +163,7 @@ def environment(prober: Prober, plan: Plan | None = None) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "python": platform.python_version(),
         "os": platform.system(),
+        "os_version": _os_version(),
         "arch": platform.machine(),
     }
     facts.update((name, version) for name, version in found.items() if version)
@@ -263,6 +267,7 @@ def _search(end: Conclusion, workspace: Workspace) -> SearchFacts:
         workers=problem.budget.jobs,
         passes=passes,
         also_found=workspace.others,
+        curve=((0, len(end.subject.program.nodes())), *workspace.curve),
     )
 
 

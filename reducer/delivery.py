@@ -48,19 +48,20 @@ def deliver(
     `complete` adds what was still being found out while the scripts ran.
     """
     finding = complete(_with_script(finding, workspace, place))
-    rendered = [document for document in _render(finding) if document.kind != SCRIPT]
+    rendered = [document for document in render_all(finding) if document.kind != SCRIPT]
     named = {artifact.path for artifact in finding.artifacts}
     extra = tuple(Artifact(d.kind, d.path) for d in rendered if d.path not in named)
     finding = replace(finding, artifacts=(*finding.artifacts, *extra))
     # Once more: finding.json names all artifacts, itself included.
-    for document in _render(finding):
+    for document in render_all(finding):
         if document.kind != SCRIPT:
             workspace.write(document.path, document.text)
     workspace.commit()
     return finding
 
 
-def _render(finding: Finding) -> list[Document]:
+def render_all(finding: Finding) -> list[Document]:
+    """What every reporter makes of the finding."""
     return [document for reporter in _reporters() for document in reporter.render(finding)]
 
 
@@ -74,6 +75,9 @@ def _with_script(finding: Finding, workspace: Workspace, place: Place) -> Findin
     if repro is None:
         return finding
     forms = [repro] if repro.model_text is None else [repro, replace(repro, model_text=None)]
+    if repro.form == "tf2onnx" and repro.model_text is not None:
+        # Readable calls first, the graph as text where they do not show it.
+        forms[1] = replace(repro, model_code=repro.model_text, model_text=None)
     best: tuple[int, Finding, Document] | None = None
     for form in forms:
         candidate = replace(finding, reproduction=form)
@@ -82,7 +86,7 @@ def _with_script(finding: Finding, workspace: Workspace, place: Place) -> Findin
             return finding
         path = workspace.write(document.path, document.text)
         # Rendering all reports once loads and compiles their templates while the scripts run.
-        shown = _showing(path, form.timeout_seconds, place, partial(_render, candidate))
+        shown = _showing(path, form.timeout_seconds, place, partial(render_all, candidate))
         if best is None or shown > best[0]:
             best = (shown, candidate, document)
         if shown == TIMES:

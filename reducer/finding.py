@@ -68,7 +68,7 @@ class Rung:
 class Reduced:
     """The saved model. `reproduced` is "n/m": fresh processes with the same signature, of those tried.
     `canonical_sha256` is equal for equal bugs; `original_values` are tensors that still hold numbers of the source,
-    with the reason ("the failure needs them", "kept on request")."""
+    with the reason ("the failure needs them", "kept on request"). `graph` are its nodes, for a picture."""
 
     path: str
     nodes: int
@@ -79,6 +79,7 @@ class Reduced:
     text: str | None = None
     canonical_sha256: str | None = None
     original_values: Mapping[str, str] = field(default_factory=dict)
+    graph: tuple[GraphNode, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,13 +169,15 @@ class DifferenceFacts:
 
 @dataclass(frozen=True)
 class GraphNode:
-    """A node of the source around the culprit, for a picture: names as in the source. `kept`: it is in the result."""
+    """A node for a picture, of the source or of the result, with the names that it has there. `kept`: it is in the
+    result; `index`: its place among the top-level nodes of the source, -1 where that is not known."""
 
     name: str
     op_type: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     kept: bool
+    index: int = -1
 
 
 @dataclass(frozen=True)
@@ -204,12 +207,14 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Feed:
-    """One input of the reduced model. `values` is nested lists when short, else None (see inputs.npz)."""
+    """One input of the reduced model. `values` is nested lists when short, else None (see inputs.npz). `span` says
+    what the numbers are ("0 to 1.5", "finite, -3 to 2.5", "holds NaN")."""
 
     name: str
     dtype: str
     shape: tuple[int, ...] | None
     values: Any = None
+    span: str = ""
 
 
 @dataclass(frozen=True)
@@ -227,6 +232,7 @@ class Reproduction:
     `form` is exception | death | hang | mismatch | nan | command. `probes[0]` fails, or differs from
     `probes[1]` (or from expected.npz when there is no second). `fragments` are literal pieces of the message
     that every occurrence holds. `model_text` parses with onnx.parser into the reduced model when not None.
+    `expected` are right outputs, where a witness gives them.
     """
 
     form: str
@@ -242,6 +248,7 @@ class Reproduction:
     model_text: str | None = None
     model_code: str | None = None
     feeds: tuple[Feed, ...] = ()
+    expected: tuple[Feed, ...] = ()
     command: tuple[str, ...] = ()
     fail_codes: tuple[int, ...] = ()
     ignore_fail_codes: tuple[int, ...] = ()
@@ -286,9 +293,12 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict in the order of the schema."""
         plain = dataclasses.asdict(self)
-        version = plain.pop("tool_version")
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "tool": {"name": "onnx-reduce", "version": version},
-            **plain,
-        }
+        tool = {"name": "onnx-reduce", "version": plain.pop("tool_version")}
+        return {"schema_version": SCHEMA_VERSION, "tool": tool, **plain}
+
+    @staticmethod
+    def from_json(plain: Any) -> Finding:
+        """The inverse of `to_json`; UsageError says what does not fit."""
+        from reducer import reading
+
+        return reading.finding_from(plain)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from reducer.engine.events import Event, Improved, Judged, Listener, PassFault
@@ -36,11 +37,12 @@ class Recorder:
             workspace.pending.tick()
             slipped = event.verdict == Verdict.SLIPPED.value and not workspace.knows(event.signature)
             if slipped and self.worth_keeping(event.program):
-                workspace.also_found(event.signature, event.reason, self.write(event.program))
+                workspace.also_found(event.signature, event.reason, self.write(event.program), Path(self.best).suffix)
         elif isinstance(event, Improved):
             program = event.program
             workspace.pending.offer(lambda: workspace.write(self.best, self.write(program)), self.weigh(program))
             workspace.improved = True
+            workspace.curve.append((event.number, event.nodes))
         elif isinstance(event, PassFault):
             workspace.write(f"crash/{event.name.replace(' ', '_')}.txt", event.trace)
             self.say(f"the pass {event.name!r} broke and is switched off; see crash/ in the output folder")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from reducer import finding
+from reducer.backend_folder import write_backend_folder
 from reducer.custom_ops import OPTION, libraries_in
 from reducer.errors import EditConflict
 from reducer.finding import Artifact, Feed, Reproduction
@@ -21,6 +22,7 @@ from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Order, Prober
 from reducer.programs.onnx import OnnxProgram
+from reducer.saving import FEW_BYTES, outside_bytes
 from reducer.signature import literal_fragments
 from reducer.values import Value, ValueRef, is_narrow
 from reducer.worker.protocol import RETURNED, Call
@@ -70,7 +72,12 @@ def write_data(workspace: Workspace, program: OnnxProgram, prober: Prober, facts
     if facts.right:
         workspace.write_npz(EXPECTED, {name: ref.read() for name, ref in facts.right.items()})
         written.append(Artifact("other", EXPECTED))
-    return tuple(written)
+    right = {name: ref.read() for name, ref in (facts.right or {}).items()}
+    order = (*program.interface.inputs, *program.interface.outputs)
+    if outside_bytes(program) > FEW_BYTES:
+        return tuple(written)  # too large for a regression test anyway
+    folder = write_backend_folder(workspace, program.model_bytes(inline=True), _feeds(program, prober), right, order)
+    return (*written, *folder)
 
 
 def copy_libraries(workspace: Workspace, libraries: Sequence[Path]) -> list[Artifact]:
@@ -153,6 +160,7 @@ def _of_mismatch(base: Reproduction, oracle: MismatchOracle, facts: ReproFacts) 
         rtol=rtol,
         atol=atol,
         mismatch=dispute.difference.kind,
+        expected=_described({name: ref.read() for name, ref in (facts.right or {}).items()}),
         expected_text=_excerpt(facts.right),
         actual_text=_excerpt(facts.wrong),
     )
@@ -186,7 +194,7 @@ def _probe(probe: Probe) -> finding.Probe:
 
 def _text(program: OnnxProgram, prober: Prober) -> tuple[str | None, str | None]:
     """(text for people when short enough, the same when parsing it gives the model back)."""
-    raw = program.model_bytes(inline=True) if program.outside_bytes <= MOST_INLINE_BYTES else b""
+    raw = program.model_bytes(inline=True) if outside_bytes(program) <= MOST_INLINE_BYTES else b""
     if not 0 < len(raw) <= MOST_INLINE_BYTES:
         return None, None
     answer = prober.host.call(Call(MODEL_TEXT, {}, (raw,), TEXT_SECONDS))
@@ -210,8 +218,19 @@ def _described(feeds: Mapping[str, Value]) -> tuple[Feed, ...]:
             array = np.asarray(value)
             dtype = "string" if array.dtype.kind in "OUS" else array.dtype.name
             short = array.size <= MOST_LITERALS and not is_narrow(array.dtype) and array.dtype.kind != "c"
-            described.append(Feed(name, dtype, array.shape, array.tolist() if short else None))
+            described.append(Feed(name, dtype, array.shape, array.tolist() if short else None, _span(array)))
     return tuple(described)
+
+
+def _span(array: Any) -> str:
+    """Whether the numbers are ordinary ones, as maintainers ask: "-3 to 2.5", "holds NaN", "0 to inf"."""
+    if array.size == 0 or array.dtype.kind not in "biuf":
+        return ""
+    numbers = array.astype("float64")
+    if np.isnan(numbers).any():
+        return "holds NaN"
+    low, high = numbers.min(), numbers.max()
+    return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
 
 
 def _excerpt(outputs: Mapping[str, ValueRef] | None) -> str:

@@ -15,6 +15,7 @@ from onnx import TensorProto
 
 from reducer.programs import wire
 from reducer.programs.onnx import OnnxProgram
+from reducer.programs.onnx_tensors import big_extent
 
 # Protobuf ends at 2**31 - 1 bytes; tools that copy a model once need a margin.
 INLINE_BYTES = 2_000_000_000
@@ -32,6 +33,13 @@ class _Weight:
     path: Path
     offset: int
     length: int
+
+
+def outside_bytes(program: OnnxProgram) -> int:
+    """Bytes of weights and constants that `program.model_bytes()` only points at."""
+    spilled = sum(weight.nbytes for weight in program.weights() if weight.spilled)
+    extents = (big_extent(program.source.values[name]) for name in program.interface.constants)
+    return spilled + sum(extent[1] for extent in extents if extent is not None)
 
 
 def save_model(program: OnnxProgram, path: Path, most_inline: int = INLINE_BYTES) -> None:

@@ -14,9 +14,11 @@ COMMAND = Group("Your own check", sort_key=3)
 RUNTIME = Group("Another runtime", sort_key=3)
 SEARCH = Group("How long and how wide", sort_key=4)
 OUTPUT = Group("What comes out", sort_key=5)
+TENSORFLOW = Group("TensorFlow", sort_key=6)
 
 Stage = Literal["check", "shape_inference", "optimize", "load", "run", "compare"]
 Level = Literal["all", "extended", "basic", "layout", "none"]
+Entry = Literal["from_keras", "from_function", "from_graph_def", "saved_model", "from_tflite"]
 Reference = Literal["auto", "none", "onnxruntime-noopt", "reference"]
 
 
@@ -57,7 +59,14 @@ class Settings:
     memory_limit: Annotated[float | None, Parameter(group=SEARCH, help="GiB of address space for a worker. Default: three quarters of the machine.")] = None  # fmt: skip
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"], group=SEARCH, help="Candidates judged side by side; the result is the same.")] = 1  # fmt: skip
 
+    opset: Annotated[int | None, Parameter(group=FAILURE, help="Opset that the converter is to write. Default: the converter's own.")] = None  # fmt: skip
+    entry: Annotated[Entry | None, Parameter(group=TENSORFLOW, help="Entry point of tf2onnx. Default: what fits the source.")] = None  # fmt: skip
+    signature: Annotated[str | None, Parameter(group=TENSORFLOW, help="Signature of a SavedModel. Default: serving_default, or the only one.")] = None  # fmt: skip
+    inputs_as_nchw: Annotated[tuple[str, ...], Parameter(group=TENSORFLOW, negative=(), show_default=False, help="Inputs that tf2onnx is to make NCHW, by name (x:0,y:0). Repeatable.")] = ()  # fmt: skip
+    outputs_as_nchw: Annotated[tuple[str, ...], Parameter(group=TENSORFLOW, negative=(), show_default=False, help="Outputs that tf2onnx is to make NCHW, by name. Repeatable.")] = ()  # fmt: skip
+
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT, help="Folder to write. Default: MODEL.reduced")] = None  # fmt: skip
+    tracker: Annotated[str | None, Parameter(group=OUTPUT, help="Draft the issue for this tracker (onnx, pytorch, owner/name, ...). Default: by what fails.")] = None  # fmt: skip
     resume: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Go on where the same command was cut off; nothing that was judged then is run again.")] = False  # fmt: skip
     force: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Replace the output folder when it exists.")] = False  # fmt: skip
     json: Annotated[bool, Parameter(name="--json", group=OUTPUT, negative=(), show_default=False, help="Progress and result on stdout, one JSON object a line.")] = False  # fmt: skip

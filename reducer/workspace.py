@@ -52,6 +52,8 @@ class Workspace:
             self._log = open(self.folder / LOG, "a", encoding="utf-8")  # noqa: SIM115 - closed in close()
         self.improved = (self.folder / MODEL).exists()
         self.pending = Pending()
+        # (oracle call, nodes of the best so far) at every improvement.
+        self.curve: list[tuple[int, int]] = []
         self._also: dict[str, dict[str, Any]] = {}
 
     def _make_staging(self) -> Path:
@@ -127,10 +129,10 @@ class Workspace:
             self._log.write(json.dumps(record) + "\n")
             self._log.flush()
 
-    def also_found(self, signature: str, detail: str, model: Content) -> None:
+    def also_found(self, signature: str, detail: str, model: Content, suffix: str = ".onnx") -> None:
         """Keep a candidate that fails otherwise, once per signature."""
         if signature and signature not in self._also:
-            path = f"{ALSO}/{signature}.onnx"
+            path = f"{ALSO}/{signature}{suffix}"
             self.write(path, model)
             self._also[signature] = {"signature": signature, "detail": detail, "path": path}
 

@@ -23,8 +23,27 @@ class FindingJson(Reporter):
         for key in ("sha256", "producer"):
             if plain["source"].get(key) is None:
                 plain["source"].pop(key, None)  # strings that may be missing, says the schema, not null
+        _keep_infinities(plain, finding)
         text = json.dumps(plain, indent=2, allow_nan=False)
         return [Document("other", "finding.json", text + "\n")]
+
+
+def _keep_infinities(plain: Any, finding: Finding) -> None:
+    """Infinite values of feeds as texts, so that a script can be written again from the file alone."""
+    if finding.reproduction is None:
+        return
+    repro = finding.reproduction
+    for key, feeds in (("feeds", repro.feeds), ("expected", repro.expected)):
+        for written, feed in zip(plain["reproduction"][key], feeds, strict=True):
+            written["values"] = _spelt(feed.values)
+
+
+def _spelt(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_spelt(item) for item in value]
+    if isinstance(value, float) and math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return _plain(value)
 
 
 def _plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 # In a wheel the templates lie inside the package; in a checkout beside it.
 _PLACES = (Path(__file__).with_name("_templates"), Path(__file__).resolve().parents[1] / "templates")
-_PACKAGES = ("onnxruntime", "onnx", "numpy", "python")
+PACKAGES = ("tf2onnx", "tensorflow", "keras", "onnxruntime", "onnx", "numpy", "python")
 
 
 @cache
@@ -29,9 +30,9 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,
+        autoescape=lambda name: name is not None and ".html" in name,
     )
-    made.filters["quoted"] = quoted
+    made.filters |= {"quoted": quoted, "fence": fenced, "cell": cell}
     return made
 
 
@@ -45,6 +46,11 @@ def fenced(text: str, language: str = "") -> str:
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def cell(text: str, most: int = 160) -> str:
+    """Text for a cell of a Markdown table or an item of a list: one line, no bar, no code that never ends."""
+    return one_line(text, most).replace("|", "\\|").replace("`", "'")
 
 
 def folded(block: str, summary: str, lines: int) -> str:
@@ -68,12 +74,12 @@ def quoted(text: str) -> str:
     return f'"{inner}"'
 
 
-def versions(finding: Finding) -> str:
+def versions(finding: Finding, packages: Sequence[str] = PACKAGES) -> str:
     """The packages that matter and the platform, in one line."""
     facts = finding.environment
-    named = [f"{name} {facts[name]}" for name in _PACKAGES if facts.get(name)]
+    named = [f"{name} {facts[name]}" for name in packages if facts.get(name)]
     asked = [str(text).partition("==") for text in facts.get("requirements", ())]  # others that --with has named
-    named[-1:-1] = [f"{name} {version}" for name, _, version in asked if name not in _PACKAGES]
+    named[-1:-1] = [f"{name} {version}" for name, _, version in asked if name not in packages]
     system = " ".join(str(facts[key]) for key in ("os", "arch") if facts.get(key))
     return ", ".join([*named, system] if system else named)
 

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from reducer.finding import Finding, Probe, Reproduction
+from reporters import repro_tf2onnx
 from reporters.base import Document, Reporter
 from reporters.literals import NOTHING, expression, is_narrow, is_saved
-from reporters.privacy import scrub, scrub_paths
+from reporters.privacy import scrub_paths
 from reporters.rendering import one_line, render, versions
 from reporters.rewriters import REWRITERS, rewriting, rewriting_import
+from reporters.shareable import cleaner
+from reporters.trackers.base import facts_of
+from reporters.wording import message_of
 
 _TEMPLATES = {
     "exception": "repro/exception.py.j2",
@@ -26,7 +30,12 @@ _TEMPLATES = {
     "hang": "repro/process.py.j2",
     "command": "repro/command.py.j2",
 }
-_LEVELS = {
+_PLAIN = "repro/plain.py.j2"
+# What the text of a model says of its outputs when all of them are plain floats.
+_FLOAT_OUTPUTS = re.compile(r"=> \((?:(?:float|double|float16)(?:\[[^\]]*\])? [^\s,()]+(?:, )?)+\)")
+# A message can be very long; what is said at its end tells more than the function that said it.
+MOST_PIECES, PIECE_LENGTH = 2, 100
+LEVELS = {
     "none": "ORT_DISABLE_ALL",
     "basic": "ORT_ENABLE_BASIC",
     "extended": "ORT_ENABLE_EXTENDED",
@@ -72,15 +81,18 @@ class ReproScript(Reporter):
     def render(self, finding: Finding) -> Sequence[Document]:
         """The script, or nothing without a reproduction that can be written down."""
         repro = finding.reproduction
+        if repro is not None and repro.form == "tf2onnx":
+            return [Document("repro_script", "repro.py", repro_tf2onnx.script(finding, repro, _head(finding, repro)))]
         if repro is None or not _can_write(repro):
             return []
-        text = render(_TEMPLATES[repro.form], **_values(finding, repro))
+        values = _values(finding, repro)
+        text = render(_PLAIN if values["plain"] else _TEMPLATES[repro.form], **values)
         return [Document("repro_script", "repro.py", text)]
 
 
 def _can_write(repro: Reproduction) -> bool:
     probes = repro.probes
-    known = all(p.backend in _BACKENDS and p.options.get("opt_level", "all") in _LEVELS for p in probes)
+    known = all(p.backend in _BACKENDS and p.options.get("opt_level", "all") in LEVELS for p in probes)
     return repro.form in _TEMPLATES and known and (bool(probes) or repro.form == "command")
 
 
@@ -106,7 +118,7 @@ def _values(finding: Finding, repro: Reproduction) -> dict[str, Any]:
         "quotes": "'''" if model is not None and '"""' in model else '"""',
         "code": code,
         "inline": inline,
-        "expected": one_line(scrub(repro.expected_text)) or "no failure",
+        "expected": one_line(cleaner(finding)(repro.expected_text)) or "no failure",
         "placed": any("{}" in word for word in repro.command),
         "seconds": _seconds(repro),
         "feeds": [(feed.name, expression(feed)) for feed in fed],
@@ -119,12 +131,28 @@ def _values(finding: Finding, repro: Reproduction) -> dict[str, Any]:
         "strings": model is None or "string" in model or "seq(" in model,
         "wide": "complex128" if model is None or "complex" in model else "float64",
         # A path in a message is one of this machine: it says nothing on another and must not leave this one.
-        "fragments": [piece for piece in repro.fragments if scrub_paths(piece) == piece],
+        "fragments": (fragments := [piece for piece in repro.fragments if scrub_paths(piece) == piece]),
+        "pieces": [_tail(piece) for piece in sorted(fragments, key=len, reverse=True)[:MOST_PIECES]],
+        "plain": _is_plain(repro, model, narrow),
     }
 
 
+def _is_plain(repro: Reproduction, model: str | None, narrow: bool) -> bool:
+    """Whether two runs differ in something that needs no comparison of our own."""
+    if repro.form != "mismatch" or len(repro.probes) != 2 or narrow or model is None:
+        return False
+    if repro.mismatch in ("shape", "dtype"):
+        return "seq(" not in model
+    return repro.mismatch == "value" and _FLOAT_OUTPUTS.search(model) is not None
+
+
+def _tail(piece: str) -> str:
+    """The last words of a piece of a message."""
+    return piece if len(piece) <= PIECE_LENGTH else piece[-PIECE_LENGTH:].partition(" ")[2] or piece[-PIECE_LENGTH:]
+
+
 def _run(probe: Probe, repro: Reproduction, model: str) -> Run:
-    level = _LEVELS[probe.options.get("opt_level", "all")]
+    level = LEVELS[probe.options.get("opt_level", "all")]
     provider = probe.options.get("provider", "CPUExecutionProvider")
     if not provider.endswith("ExecutionProvider"):
         provider += "ExecutionProvider"
@@ -141,10 +169,11 @@ def _seconds(repro: Reproduction) -> str:
 
 def _head(finding: Finding, repro: Reproduction) -> list[str]:
     """The lines of the module docstring."""
-    failure = finding.failure
-    what = one_line(scrub(failure.message if failure else repro.actual_text), 110)
-    expected = one_line(scrub(repro.expected_text), 100) or "no failure"
-    actual = one_line(scrub(repro.actual_text), 110)
+    clean = cleaner(finding)
+    facts = facts_of(finding)
+    what = one_line(clean(message_of(facts) if facts else repro.actual_text), 110)
+    expected = one_line(clean(repro.expected_text), 100) or "no failure"
+    actual = one_line(clean(repro.actual_text), 110)
     lines = [what or "A failure.", "", f"Seen with {versions(finding)}.", f"Expected: {expected}"]
     if actual and actual != what:
         lines.append(f"Actual: {actual}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reducer.sources.tensorflow import TensorFlowModel
 from reducer.worker.host import Host, HostOptions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,4 +19,11 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.g
 @pytest.fixture(scope="session")
 def host() -> Iterator[Host]:
     with Host(HostOptions(preload=("numpy", "onnx"), memory=2 << 30)) as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def tf_host() -> Iterator[Host]:
+    """TensorFlow is imported once, in the zygote of this host."""
+    with Host(HostOptions(preload=TensorFlowModel.preload)) as host:
         yield host

@@ -17,7 +17,7 @@ from reducer.errors import EditConflict, UsageError
 from reducer.oracles.base import Oracle
 from reducer.oracles.limits import Limits
 from reducer.programs.onnx import OnnxProgram
-from reducer.saving import FEW_BYTES
+from reducer.saving import FEW_BYTES, outside_bytes
 from reducer.signature import FailureSignature, Vocabulary, normalise
 
 PLACEHOLDER = "{}"
@@ -119,7 +119,7 @@ class CommandOracle(Oracle):
 
     def run(self, program: OnnxProgram, seconds: float) -> Ending:
         """Write the candidate, run the command in its own process group, kill the group when time is up."""
-        apart = program.outside_bytes > FEW_BYTES  # then the candidate lies where its weights are
+        apart = outside_bytes(program) > FEW_BYTES  # then the candidate lies where its weights are
         path = ((program.folder if apart else None) or self.folder) / f"checked-{next(self._files)}.onnx"
         path.write_bytes(program.model_bytes(inline=not apart))
         try:

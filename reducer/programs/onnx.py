@@ -231,13 +231,6 @@ class OnnxProgram(Program):
         refs = (self.source.values[name] for name in self.interface.constants)
         return next((Path(ref.path).parent for ref in refs if big_extent(ref) is not None), None)
 
-    @property
-    def outside_bytes(self) -> int:
-        """Bytes of weights and constants that `model_bytes()` only points at."""
-        spilled = sum(weight.nbytes for weight in self.weights() if weight.spilled)
-        extents = (big_extent(self.source.values[name]) for name in self.interface.constants)
-        return spilled + sum(extent[1] for extent in extents if extent is not None)
-
     # --- order and identity ----------------------------------------------------------------------------------
     def size(self) -> Size:
         """(nodes with bodies and functions, inputs and outputs and constants, untyped outputs, notes)."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -39,7 +38,7 @@ from reducer.programs.base import NodeId
 from reducer.programs.onnx import OnnxProgram
 from reducer.recording import Recorder
 from reducer.resuming import remembered
-from reducer.saving import FEW_BYTES, save_model
+from reducer.saving import FEW_BYTES, outside_bytes, save_model
 from reducer.sessions.base import Session
 from reducer.settings import Settings
 from reducer.testcase import Tolerance
@@ -111,7 +110,7 @@ class OnnxSession(Session):
         return {
             "source": subject.sha256,
             "inputs": [digest(path) for path in given if path is not None],
-            "environment": {name: facts.get(name) for name in ("onnx", "onnxruntime", "numpy")},
+            "environment": {name: facts.get(name) for name in ("onnx", "onnxruntime", "numpy", "requirements")},
             "options": json.loads(json.dumps(options)),
             "target": target.oracle.target.id,
         }
@@ -248,12 +247,11 @@ class OnnxSession(Session):
             return partial(save_model, program)
 
         def worth_keeping(program: OnnxProgram) -> bool:
-            if program.outside_bytes > FEW_BYTES:
+            if outside_bytes(program) > FEW_BYTES:
                 return False  # each would be another copy of the weights
             return not lawful or _is_lawful(prober, program, target.oracle.limits)
 
-        weigh = attrgetter("outside_bytes")
-        return Recorder(self.workspace, self._tell, self._say, MODEL, write, worth_keeping, weigh)
+        return Recorder(self.workspace, self._tell, self._say, MODEL, write, worth_keeping, outside_bytes)
 
 
 def _is_lawful(prober: Prober, program: OnnxProgram, limits: Limits) -> bool:

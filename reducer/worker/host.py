@@ -37,7 +37,8 @@ from reducer.worker.protocol import (
 )
 from reducer.worker.scratch import Scratch
 
-START_SECONDS = 60.0
+# The zygote of a framework imports for 10 s of CPU before its first fork.
+START_SECONDS = 180.0
 STDERR_TAIL = 4000
 CALLS_PER_WORKER = 20_000
 # A worker that holds so much more than after its first call is replaced: backends leak.

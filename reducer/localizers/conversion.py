@@ -1,0 +1,94 @@
+"""Where to look first in a TensorFlow graph, free of oracle calls but one: what the converter and the runtime name,
+and the first tensors that differ. Functions, not Localizer classes: those explain ONNX programs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from reducer.engine.reducer import Seed
+from reducer.errors import EditConflict
+from reducer.oracles.conversion import UNSUPPORTED, ConversionOracle, How, ladder_settings
+from reducer.programs.base import NodeId
+from reducer.programs.graphdef import GraphProgram
+from reducer.programs.graphdef_source import GraphSource
+from reducer.signature import FailureSignature, words
+from reducer.worker.protocol import RETURNED, Call
+
+DIFFERING = "reducer.worker.tf_candidates:differing"
+MOST_SEEDS = 8
+# One conversion with every tensor as an output: beyond that many it costs more than a bisection.
+MOST_TENSORS = 1500
+_COUNTER = re.compile(r"__\d+$")
+
+
+def seeds(program: GraphProgram, report: Mapping[str, Any], target: FailureSignature) -> list[Seed]:
+    """Nodes named by tf2onnx's log or the runtime's message, the likeliest first."""
+    source = program.source
+    log, failure = report["log"], report["failure"] or {}
+    found: list[NodeId] = []
+    if target.kind == UNSUPPORTED:
+        wanted = [u for u in log["unsupported"] if target.detail.endswith(f" {u['op']}")]
+        found += named(source, (u["node"] for u in wanted))
+    found += named(source, (error["node"] for error in log["raised"]))
+    message = failure.get("message", "")
+    found += named(source, words(message))
+    # A type stands for its nodes, once the converter's name of it is TensorFlow's too.
+    mentioned = set(words(message))
+    found += [r.ref.id for r in source.records if r.ref.op_type in mentioned and not r.is_leaf]
+    return as_seeds(program, found)
+
+
+def typed_seeds(program: GraphProgram, target: FailureSignature) -> list[Seed]:
+    """Nodes of the types that the failure's own text names."""
+    mentioned = set(words(target.detail))
+    return as_seeds(program, (r.ref.id for r in program.records if r.ref.op_type in mentioned))
+
+
+def as_seeds(program: GraphProgram, nodes: Iterable[NodeId]) -> list[Seed]:
+    """One seed per group of nodes, in order, a few."""
+    leaders = {member: group for group in program.keep for member in program.source.groups[group]}
+    groups = dict.fromkeys(leaders[node] for node in nodes if node in leaders)
+    return [Seed((group,)) for group in list(groups)[:MOST_SEEDS]]
+
+
+def named(source: GraphSource, texts: Iterable[str]) -> list[NodeId]:
+    """Nodes that these names mean: tf2onnx keeps TensorFlow's node names and appends a counter, a port or a suffix."""
+    found = []
+    for text in texts:
+        name = _COUNTER.sub("", text.strip().strip("'\"").partition(":")[0])
+        while name:
+            record = source.by_name.get(name)
+            if record is not None:
+                if not record.is_leaf:
+                    found.append(record.ref.id)
+                break
+            shorter = max(name.rfind("/"), name.rfind("_"), name.rfind("__"))
+            name = _COUNTER.sub("", name[:shorter]) if shorter > 0 else ""
+    return found
+
+
+def differing_seeds(program: GraphProgram, oracle: ConversionOracle, how: How) -> list[Seed]:
+    """Nodes whose output differs while what they read agrees, in program order: the first place of a wrong output."""
+    source = program.source
+    tensors = [t.name for r in program.records for t in r.outputs if t.can_cut and t.dtype != "string"]
+    if len(tensors) > MOST_TENSORS:
+        return []
+    try:
+        order = program.order()
+    except EditConflict:
+        return []
+    order["outputs"] = tensors
+    order["expected"] = {n: ref.to_wire() for n in tensors if (ref := source.tensors[n].value) is not None}
+    arguments = {"order": order, "how": how.to_wire(), "settings": ladder_settings(how, oracle.tolerance)}
+    answer = oracle.host.call(Call(DIFFERING, arguments, (), oracle.limits.full))
+    if answer.outcome != RETURNED:
+        return []
+    wrong = set(answer.value["differing"])
+    first = [
+        record.ref.id
+        for record in program.records
+        if any(t.name in wrong for t in record.outputs) and not any(name in wrong for name in record.reads)
+    ]
+    return as_seeds(program, first)

@@ -1,0 +1,64 @@
+"""Loops, branches and calls that are left in a reduced TensorFlow graph: opened up where the failure survives it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reducer.engine.problem import Problem
+from reducer.errors import EditConflict, ToolFault
+from reducer.oracles.conversion import ConversionOracle
+from reducer.programs.graphdef import GraphProgram
+from reducer.programs.graphdef_source import GraphSource
+from reducer.signature import Vocabulary
+from reducer.worker.protocol import RETURNED, Call
+
+LIFT, RECORD = "reducer.worker.tf_lift:lift", "reducer.worker.tf_tasks:record"
+# More kept nodes than that are not reduced yet: lifting is for what could not be cut.
+MOST_NODES = 12
+
+
+class GraphLifter:
+    """Asks the worker for graphs in which a function stands in the place of the node that calls it."""
+
+    def __init__(self, oracle: ConversionOracle) -> None:
+        self.oracle = oracle
+
+    def lift(self, problem: Problem[GraphProgram]) -> bool:
+        """Replace the best by one with a node opened up; False when none fails in the same way."""
+        best = problem.best
+        callers = [record for record in best.records if record.inner]
+        if not callers or len(best.records) > MOST_NODES:
+            return False
+        problem.enter("open loops, branches and calls")
+        for record in callers:
+            for graph in self._graphs(best, record.name):
+                program = self._program(graph)
+                if program is not None and problem.consider(program):
+                    return True
+        return False
+
+    def _graphs(self, program: GraphProgram, node: str) -> list[dict[str, Any]]:
+        host = self.oracle.host
+        try:
+            arguments = {"order": program.order(), "node": node, "folder": str(host.folder)}
+        except EditConflict:
+            return []
+        answer = host.call(Call(LIFT, arguments, (), self.oracle.limits.full))
+        return list(answer.value["graphs"]) if answer.outcome == RETURNED else []
+
+    def _program(self, graph: dict[str, Any]) -> GraphProgram | None:
+        """The whole opened graph, recorded anew; None when TensorFlow does not take it."""
+        host = self.oracle.host
+        arguments = {**graph, "graph": graph["path"], "store": str(host.folder / "values.bin")}
+        answer = host.call(Call(RECORD, arguments, (), self.oracle.limits.full))
+        if answer.outcome != RETURNED:
+            return None
+        source = GraphSource.from_table(graph["path"], answer.value, graph["outputs"])
+        known = self.oracle.vocabulary
+        self.oracle.vocabulary = Vocabulary(known.names | source.names(), known.op_types | source.op_types())
+        whole = GraphProgram.whole(source)
+        try:
+            whole.order()
+        except (EditConflict, ToolFault):
+            return None
+        return whole

@@ -1,0 +1,225 @@
+"""The data path of a run on a TensorFlow source, from settings to a Finding (architecture.md section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from reducer import registry
+from reducer.converted import Converted, conclude, conclude_layers, entry_at_fault, nothing_found
+from reducer.engine.problem import Budget, OutOfBudget, Problem
+from reducer.engine.reducer import Reducer, Seed
+from reducer.engine.verdict import Verdict
+from reducer.finding import Finding
+from reducer.frontends.tensorflow import (
+    TensorFlowSource,
+    check_source,
+    layer_program,
+    observe,
+    record,
+    wait_for_tensorflow,
+)
+from reducer.localizers.conversion import differing_seeds, seeds, typed_seeds
+from reducer.oracles.conversion import (
+    CURED,
+    GROSS,
+    JUDGE_LAYERS,
+    STILL_GROSS,
+    ConversionOracle,
+    Observed,
+    died_signature,
+    signature_of,
+)
+from reducer.oracles.graph_lifter import GraphLifter
+from reducer.oracles.limits import Limits
+from reducer.passes.base import Stage
+from reducer.programs.graphdef import GraphProgram
+from reducer.programs.graphdef_source import GraphSource
+from reducer.recording import Recorder
+from reducer.sessions.base import Session
+from reducer.signature import FailureSignature, Vocabulary
+from reducer.workspace import Workspace
+
+GRAPH, LAYERS = "reduced.pb", "reduced.keras.json"
+# A conversion may take a while on a busy machine; a hang is another matter.
+CANDIDATE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Aim:
+    """The failure under reduction, as the source showed it."""
+
+    source: TensorFlowSource
+    observed: Observed
+    target: FailureSignature
+    oracle: ConversionOracle
+
+    @property
+    def report(self) -> Mapping[str, Any]:
+        """What the ladder said of the source; empty when its process died."""
+        found: Mapping[str, Any] = self.observed.reply.get("report") or {}
+        return found
+
+    def finding_of(self, problem: Problem[Any], status: str, path: str) -> Converted:
+        """What the end of the run has to work with."""
+        return Converted(self.source, self.observed, self.oracle, problem, status, path)
+
+
+class TensorFlowSession(Session):
+    """One run on one TensorFlow source."""
+
+    kind: ClassVar[str] = "tensorflow"
+
+    def run(self) -> Finding:
+        """The whole data path. The finding's status says how it ended; files lie in `workspace`."""
+        settings = self.settings
+        source = check_source(self.target, settings)
+        self.workspace = Workspace(settings.output_folder(Path(self.target)), force=settings.force)
+        self._say("importing TensorFlow")
+        wait_for_tensorflow(self.host)
+        self._say("running the model in TensorFlow and converting it")
+        observed = observe(self.host, source, settings)
+        report = observed.reply.get("report")
+        if observed.died is None and report and report["failure"] is None and report["difference"] is None:
+            return nothing_found(source, observed, self.host)
+        graph = self._graph(observed)
+        aim = self._aim(source, observed, graph)
+        if graph is not None:
+            whole = GraphProgram.whole(graph)
+            if whole.keep and aim.oracle.judge(whole).verdict is Verdict.INTERESTING:
+                return self._reduce_graph(aim, whole)
+            self._say("the frozen graph does not fail in this way: the entry point is at fault")
+        return self._reduce_layers(aim)
+
+    # --- the failure -----------------------------------------------------------------------------------------
+    def _graph(self, observed: Observed) -> GraphSource | None:
+        """The frozen graph with recorded values, when the entry point came that far."""
+        graph = observed.reply.get("graph")
+        if graph is None or len(graph["inputs"]) != len(observed.reply["inputs"]):
+            return None  # captured values became inputs, or there is no graph: nothing that a cut graph would show
+        self._say("recording the value of every tensor")
+        feeds = [given["value"] for given in observed.reply["inputs"]]
+        return GraphSource.from_table(graph["path"], record(self.host, graph, feeds), graph["outputs"])
+
+    def _aim(self, source: TensorFlowSource, observed: Observed, graph: GraphSource | None) -> Aim:
+        how = replace(source.how, raises=bool(observed.reply.get("raises")))
+        names = frozenset(i["name"] for i in observed.reply.get("inputs", ()))
+        types = graph.op_types() if graph else frozenset()
+        vocabulary = Vocabulary(names | (graph.names() if graph else frozenset()), types)
+        report = observed.reply.get("report")
+        limits = Limits(self.settings.timeout, first=CANDIDATE_SECONDS)
+        if observed.died is not None:
+            target: FailureSignature | None = died_signature(observed.died)
+            limits.hang = target is not None and target.kind == "hang"
+        else:
+            limits.saw(observed.reply["seconds"])
+            target = signature_of(report or {}, vocabulary)
+        assert target is not None
+        oracle = ConversionOracle(self.host, (target, vocabulary), how, limits, source.tolerance)
+        if report and report["difference"]:
+            oracle.least = STILL_GROSS if report["difference"]["excess"] > GROSS else 1.0
+        return Aim(source, observed, target, oracle)
+
+    # --- the reduction ---------------------------------------------------------------------------------------
+    def _problem(self, program: Any, oracle: ConversionOracle, path: str) -> Problem[Any]:
+        settings, workspace = self.settings, self.workspace
+        assert workspace is not None
+        budget = Budget(settings.budget_calls, settings.budget_seconds, max(1, settings.jobs))
+        listener = Recorder(workspace, self._tell, self._say, path, oracle.written, lambda _: True)
+        return Problem(program, oracle, budget, listener)
+
+    def _searched(self, problem: Problem[Any], search: Callable[[], None]) -> str:
+        """Run the search to its end; how it ended."""
+        try:
+            search()
+            return "reduced"
+        except OutOfBudget:
+            return "budget_exhausted"
+        except KeyboardInterrupt:
+            self._say("interrupted: keeping the best so far")
+            return "interrupted"
+        finally:
+            problem.close()
+
+    def _reduce_graph(self, aim: Aim, program: GraphProgram) -> Finding:
+        oracle, passes = aim.oracle, registry.passes(self.kind)
+        self._cheaper(aim, program)
+        problem = self._problem(program, oracle, GRAPH)
+
+        def search() -> None:
+            problem.enter("the frozen graph")
+            problem.judge(program)
+            reducer = Reducer(problem, [p for p in passes if p.stage is Stage.CUT])
+            reducer.run(self._seeds(aim, program))
+            lifter = GraphLifter(oracle)
+            while lifter.lift(problem):
+                reducer.run(self._seeds_inside(aim, problem.best))
+            self._publicly(oracle, problem, program)
+            Reducer(problem, passes).finish()
+
+        status = self._searched(problem, search)
+        self._say("confirming the result in fresh processes")
+        assert self.workspace is not None
+        return conclude(aim.finding_of(problem, status, GRAPH), self.workspace)
+
+    def _publicly(self, oracle: ConversionOracle, problem: Problem[Any], program: GraphProgram) -> None:
+        """From here on through the public entry point with its defaults, which is what a script can show: what is
+        left is small, so it costs little. If only more of the graph shows it there, the search begins anew."""
+        small = problem.best.units()
+        core = oracle.how
+        oracle.ask(replace(core, optimizers=None), public=True)
+        if problem.judge(problem.best).verdict is Verdict.INTERESTING:
+            return
+        if problem.judge(program).verdict is Verdict.INTERESTING:
+            self._say("once more through the public entry point")
+            problem.best = program
+            Reducer(problem, [p for p in registry.passes(self.kind) if p.stage is Stage.CUT]).run([Seed(tuple(small))])
+        else:
+            oracle.ask(core, public=False)
+
+    def _cheaper(self, aim: Aim, program: GraphProgram) -> None:
+        """Know whether ONNX Runtime's optimizations cause it; leave tf2onnx's out when it survives that."""
+        oracle = aim.oracle
+        if aim.target.stage != "convert" and aim.observed.died is None:
+            seen = oracle.see(program, replace(oracle.how, level="none"), oracle.limits.full)
+            if oracle.signature(seen) is None:
+                oracle.target = replace(oracle.target, context=CURED)
+        full, oracle.how = oracle.how, replace(oracle.how, optimizers=())
+        if oracle.judge(program).verdict is not Verdict.INTERESTING:
+            oracle.how = full
+
+    def _seeds(self, aim: Aim, program: GraphProgram) -> list[Seed]:
+        if not aim.report:
+            return []
+        if aim.report["difference"] is not None:
+            return differing_seeds(program, aim.oracle, aim.oracle.how)
+        return seeds(program, aim.report, aim.target)
+
+    def _seeds_inside(self, aim: Aim, program: GraphProgram) -> list[Seed]:
+        """Seeds in a graph that was opened up, which the source's report does not know."""
+        if aim.report and aim.report["difference"] is not None:
+            return differing_seeds(program, aim.oracle, aim.oracle.how)
+        return typed_seeds(program, aim.target)
+
+    def _reduce_layers(self, aim: Aim) -> Finding:
+        """The failure is not in the graph: reduce the Keras layers, when there are any."""
+        program = layer_program(self.host, aim.source, aim.observed)
+        oracle = aim.oracle
+        oracle.task = JUDGE_LAYERS
+        if program is None or oracle.judge(program).verdict is not Verdict.INTERESTING:
+            self._say("it cannot be reduced: there are no Keras layers that show it")
+            return entry_at_fault(aim.source, aim.observed, oracle)
+        problem = self._problem(program, oracle, LAYERS)
+
+        def search() -> None:
+            problem.enter("the Keras layers")
+            problem.judge(program)
+            reducer = Reducer(problem, registry.passes("keras"))
+            reducer.run([Seed((unit,)) for unit in (program.units()[-1], program.units()[0])])
+
+        status = self._searched(problem, search)
+        self._say("confirming the result in fresh processes")
+        assert self.workspace is not None
+        return conclude_layers(aim.finding_of(problem, status, LAYERS), self.workspace)

@@ -1,0 +1,142 @@
+"""The ladder of a conversion (child side): convert, check, load, run, compare with TensorFlow's own outputs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from reducer.backends.onnxruntime import OnnxRuntime
+from reducer.worker.comparison import HOPELESS, worst_difference
+from reducer.worker.main import Context
+from reducer.worker.tf_convert import Conversion
+
+Report = dict[str, Any]
+
+
+def climb(
+    context: Context, conversion: Conversion, case: tuple[Sequence[Any], Sequence[Any]], settings: dict[str, Any]
+) -> Report:
+    """Check, load, run and compare what was converted. `case` is (feeds, expected outputs), by position.
+
+    settings: {"runtime": options of the onnxruntime backend, "compare": as tasks.climb takes it, "check": bool,
+    "run": bool, "nchw_in", "nchw_out"}. Reply: {"rungs": [{stage, backend, outcome, message, seconds}], "failure":
+    {stage, backend, error, message, frame} or None, "difference", "seen", "log", "bytes"}.
+    """
+    report: Report = {"rungs": [], "failure": None, "difference": None, "seen": 0.0, "log": conversion.log.to_wire()}
+    if conversion.error is not None or conversion.model is None:
+        _note(report, "convert", "tf2onnx", conversion.error or {}, 0.0)
+        return report
+    _note(report, "convert", "tf2onnx", None, 0.0)
+    report["bytes"] = len(conversion.model)
+    if settings.get("check"):
+        _check(context, report, conversion.model)
+    made = _open_and_run(context, report, conversion, (case[0], settings))
+    if made is not None:
+        _compare(report, conversion, made, (case[1], settings))
+    return report
+
+
+def _note(report: Report, stage: str, backend: str, failed: dict[str, str] | None, start: float) -> None:
+    rung: Report = {"stage": stage, "backend": backend, "outcome": "failed" if failed else "passed", "message": None}
+    rung["seconds"] = round(time.perf_counter() - start, 4) if start else None
+    if failed:
+        rung["message"] = failed.get("message", "")
+        # The checker's complaint is a rung of its own; what the runtime does with the model decides.
+        if stage != "check":
+            report["failure"] = {"stage": stage, "backend": backend, "frame": "", **failed}
+    report["rungs"].append(rung)
+
+
+def _check(context: Context, report: Report, model: bytes) -> None:
+    import onnx
+
+    context.stage("check")
+    start, failed = time.perf_counter(), None
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:  # noqa: BLE001 - a system under test
+        failed = {"error": type(error).__name__, "message": str(error)[:3000]}
+    _note(report, "check", "onnx-checker", failed, start)
+
+
+def _open_and_run(
+    context: Context, report: Report, conversion: Conversion, case: tuple[Sequence[Any], dict[str, Any]]
+) -> dict[str, Any] | None:
+    feeds, settings = case
+    stage, start = "load", time.perf_counter()
+    assert conversion.model is not None
+    try:
+        context.stage(stage)
+        run = OnnxRuntime().open(conversion.model, settings.get("runtime") or {})
+        _note(report, stage, "onnxruntime", None, start)
+        if not settings.get("run", True):
+            return None
+        stage, start = "run", time.perf_counter()
+        context.stage(stage)
+        made = dict(run(_named_feeds(conversion, feeds, settings)))
+        _note(report, stage, "onnxruntime", None, start)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a system under test
+        failed = {"error": type(error).__name__, "message": str(error)[:3000] or repr(error)}
+        _note(report, stage, "onnxruntime", failed, start)
+        return None
+    return made
+
+
+def _named_feeds(conversion: Conversion, feeds: Sequence[Any], settings: dict[str, Any]) -> dict[str, Any]:
+    nchw = set(settings.get("nchw_in") or ())
+    named = {}
+    for name, value in zip(conversion.inputs, feeds, strict=False):
+        array = np.asarray(value)
+        named[name] = np.ascontiguousarray(array.transpose(0, 3, 1, 2)) if name in nchw and array.ndim == 4 else array
+    return named
+
+
+def _compare(
+    report: Report, conversion: Conversion, made: dict[str, Any], case: tuple[Sequence[Any], dict[str, Any]]
+) -> None:
+    expected, settings = case
+    order = conversion.outputs or tuple(made)
+    nchw = set(settings.get("nchw_out") or ())
+    right = {}
+    for name, value in zip(order, expected, strict=False):
+        if value is not None:
+            array = np.asarray(value)
+            right[name] = array.transpose(0, 3, 1, 2) if name in nchw and array.ndim == 4 else array
+    compare = settings["compare"]
+    table, default = compare["tolerances"], compare["default"]
+
+    def tolerance(dtype: str) -> tuple[float, float]:
+        rtol, atol = table.get(dtype, default)
+        return rtol, atol
+
+    left = {name: made[name] for name in right if name in made}
+    worst: dict[str, Any] | None = {"kind": "count", "output": "", "excess": HOPELESS, "abs": None, "rel": None}
+    seen = 0.0
+    if len(left) == len(right):
+        found = worst_difference(left, right, [n for n in right if n not in compare.get("skip", ())], tolerance)
+        worst, seen = found["worst"], found["seen"]
+    report["difference"], report["seen"] = worst, seen
+    outcome = "differs" if worst else "passed"
+    message = f"{worst['kind']} of {worst['output']!r}" if worst else f"largest difference {seen:.3g}"
+    report["rungs"].append(
+        {"stage": "compare", "backend": "tensorflow", "outcome": outcome, "message": message, "seconds": None}
+    )
+
+
+def as_arrays(values: Sequence[Any]) -> list[Any]:
+    """TensorFlow results as arrays: never numpy scalars; bytes as text, which is how ONNX Runtime gives strings."""
+    return [as_array(value) for value in values]
+
+
+def as_array(value: Any) -> Any:
+    """One result as an array of the same rank."""
+    array = np.asarray(value)
+    if array.dtype.kind in "OS":
+        flat = [item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item) for item in array.ravel()]
+        return np.array(flat, dtype=object).reshape(array.shape)
+    return array

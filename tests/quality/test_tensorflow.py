@@ -1,0 +1,166 @@
+"""The TensorFlow samples, and the same faults through other entry points: size, suspect, calls, script."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reducer.delivery import deliver
+from reducer.errors import UsageError
+from reducer.finding import Finding
+from reducer.progress import Progress
+from reducer.sessions.tensorflow import TensorFlowSession
+from reducer.settings import Settings
+from reducer.worker.host import Host
+
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
+NAMES = ("keras_sequential", "tf_onehot_padding")
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("tf2onnx") is None, reason="the extra tensorflow is not installed"
+)
+
+MODULE = """
+import numpy as np
+import tensorflow as tf
+
+def get_function():
+    def model(x, ids):
+        return tf.nn.relu(x) + tf.cast(tf.math.segment_max(ids, ids), tf.float32)[:, None] * {more}
+
+    return model, [tf.TensorSpec([None, 3], tf.float32, name="x"), tf.TensorSpec([None], tf.int32, name="ids")]
+
+def get_inputs():
+    return [np.ones((2, 3), np.float32), np.array([0, 1], np.int32)]
+"""
+
+
+def session(target: Path, host: Host, tmp_path: Path, **more: object) -> TensorFlowSession:
+    """On a host that other tests use, too: not closed here."""
+    quiet = Progress()
+    settings = Settings(output=tmp_path / "out", **more)  # type: ignore[arg-type]
+    return TensorFlowSession(settings, str(target), quiet, quiet.say, host)
+
+
+def check(finding: Finding, expect: dict[str, object]) -> None:
+    assert finding.status == "reduced"
+    assert finding.reduced is not None
+    assert finding.failure is not None
+    assert finding.reduced.nodes == expect["nodes"]
+    assert dict(finding.reduced.op_types) == expect["op_types"]
+    assert finding.reduced.one_minimal
+    assert finding.reduced.reproduced == "3/3"
+    assert finding.failure.stage == expect["stage"]
+    assert finding.suspects[0].name == expect["suspect"]
+    assert finding.search.oracle_calls <= int(str(expect["calls"]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sample_ends_at_its_known_minimum(name: str, tf_host: Host, tmp_path: Path) -> None:
+    expect = json.loads((SAMPLES / name / "expect.json").read_text())
+    run = session(SAMPLES / name / "case.py", tf_host, tmp_path)
+    finding = run.run()
+    check(finding, expect)
+    repro = finding.reproduction
+    assert repro is not None
+    assert repro.model_code is not None
+    compile(repro.model_code, "repro.py", "exec")
+
+
+def test_the_same_fault_is_logged_by_one_entry_point_and_raised_by_another(tf_host: Host, tmp_path: Path) -> None:
+    case = tmp_path / "case.py"
+    case.write_text(MODULE.format(more="1.0"))
+    stages, details = [], []
+    for entry in ("from_function", "saved_model"):
+        finding = session(case, tf_host, tmp_path / entry, entry=entry).run()
+        assert finding.failure is not None
+        check(finding, {"nodes": 1, "op_types": {"SegmentMax": 1}, "stage": finding.failure.stage,
+                        "suspect": "SegmentMax", "calls": 12})  # fmt: skip
+        stages.append(finding.failure.stage)
+        details.append(finding.failure.signature.detail)
+    assert stages == ["load", "convert"]
+    assert details[0] == details[1]
+
+
+LOOP = """
+import numpy as np
+import tensorflow as tf
+
+def get_function():
+    def model(x, ids):
+        def body(i, y):
+            return i + 1, tf.tanh((tf.nn.relu(y) + 1.0) * tf.cast(ids // 3, tf.float32)[:, None])
+
+        _, y = tf.while_loop(lambda i, _: i < tf.shape(x)[0], body, [0, x])
+        return tf.nn.softmax(y) + y
+
+    return model, [tf.TensorSpec([None, 3], tf.float32, name="x"), tf.TensorSpec([None], tf.int32, name="ids")]
+
+def get_inputs():
+    return [np.ones((2, 3), np.float32), np.array([-1, 4], np.int32)]
+"""
+
+
+def test_a_node_in_the_body_of_a_loop_is_found(tf_host: Host, tmp_path: Path) -> None:
+    case = tmp_path / "case.py"
+    case.write_text(LOOP)
+    finding = session(case, tf_host, tmp_path).run()
+    check(finding, {"nodes": 1, "op_types": {"FloorDiv": 1}, "stage": "compare", "suspect": "FloorDiv", "calls": 20})
+
+
+def test_a_healthy_model_is_not_reduced(tf_host: Host, tmp_path: Path) -> None:
+    case = tmp_path / "case.py"
+    case.write_text("import tensorflow as tf\ndef get_function():\n    return tf.tanh, [tf.TensorSpec([None, 2])]\n")
+    finding = session(case, tf_host, tmp_path).run()
+    assert finding.status == "not_reproduced"
+    assert [rung.outcome for rung in finding.ladder] == ["passed"] * 5
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "message"),
+    [
+        ("def get_function():\n    return 1\n", {}, "must return"),
+        ("def get_function():\n    raise ValueError('no data')\n", {}, r"ValueError: no data \(line 2\)"),
+        ("import nothing_of_that_name\ndef get_function(): ...\n", {}, "cannot be imported"),
+        (MODULE.format(more="1.0"), {"opset": 99}, "cannot write opset 99"),
+        (MODULE.format(more="1.0"), {"entry": "from_keras"}, "cannot go through from_keras"),
+        (MODULE.format(more="tf.constant([1.0, 2.0])"), {}, "TensorFlow itself fails"),
+        (MODULE.format(more="1.0").replace("np.int32)]", "np.int64)]"), {}, "takes int32, not int64"),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    text: str, more: dict[str, object], message: str, tf_host: Host, tmp_path: Path
+) -> None:
+    case = tmp_path / "case.py"
+    case.write_text(text)
+    with pytest.raises(UsageError, match=message) as caught:
+        session(case, tf_host, tmp_path, **more).run()
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_files_are_one_clear_line(tf_host: Host, tmp_path: Path) -> None:
+    (tmp_path / "folder" / "variables").mkdir(parents=True)
+    (tmp_path / "model.keras").write_bytes(b"no zip")
+    (tmp_path / "graph.pb").write_bytes(b"\x0a\xff\xff\xff")
+    wanted = {"folder": "is no SavedModel", "model.keras": "is no Keras 3 file", "graph.pb": "no TensorFlow GraphDef"}
+    for name, message in wanted.items():
+        with pytest.raises(UsageError, match=message) as caught:
+            session(tmp_path / name, tf_host, tmp_path / f"out_{name}").run()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_the_script_of_a_sample_shows_it_in_fresh_processes(name: str, tf_host: Host, tmp_path: Path) -> None:
+    run = session(SAMPLES / name / "case.py", tf_host, tmp_path)
+    finding = run.run()
+    assert run.workspace is not None
+    finding = deliver(finding, run.workspace)
+    assert next(a.verified for a in finding.artifacts if a.kind == "repro_script") == "3/3"
+    text = (tmp_path / "out" / "repro.py").read_text()
+    assert "reducer" not in text
+    if name == "tf_onehot_padding":
+        assert np.load(tmp_path / "out" / "inputs.npz").files == ["previous"]

@@ -1,0 +1,128 @@
+"""Frozen graphs are recorded and cut as TensorFlow needs it: the traps of GraphDef, each on a real graph."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reducer.errors import EditConflict
+from reducer.frontends.tensorflow import record
+from reducer.oracles.conversion import ConversionOracle, How, Seen, signature_of
+from reducer.oracles.limits import Limits
+from reducer.programs.base import CutMode
+from reducer.programs.graphdef import GraphProgram
+from reducer.programs.graphdef_source import GraphSource
+from reducer.signature import FailureSignature, Vocabulary
+from reducer.testcase import Tolerance
+from reducer.worker.host import Host
+from reducer.worker.protocol import Call
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("tf2onnx") is None, reason="the extra tensorflow is not installed"
+)
+
+
+def whole(name: str, host: Host) -> GraphProgram:
+    made = host.call(Call("tests.fakes.tf_graphs:make", {"name": name, "folder": str(host.folder)})).value
+    graph = {"path": made["path"], "inputs": made["inputs"]}
+    return GraphProgram.whole(GraphSource.from_table(made["path"], record(host, graph, made["feeds"]), made["outputs"]))
+
+
+def only(program: GraphProgram, *types: str) -> GraphProgram:
+    """The units that hold a node of these types."""
+    wanted = {r.ref.id for r in program.records if r.ref.op_type in types}
+    units = {unit for unit in program.keep if wanted & set(program.source.groups[unit])}
+    return program.restrict(frozenset(units), {})
+
+
+def judged(program: GraphProgram, host: Host, **more: Any) -> Seen:
+    target = FailureSignature("compare", "tf2onnx", "value", "")
+    oracle = ConversionOracle(host, (target, Vocabulary()), How(opset=15), Limits(), Tolerance())
+    return oracle.see(program, How(opset=15), 120.0, **more)
+
+
+def passes(seen: Seen) -> bool:
+    return signature_of(seen.reply["report"], Vocabulary()) is None
+
+
+def facts(seen: Seen, host: Host) -> dict[str, Any]:
+    return dict(host.call(Call("tests.fakes.tf_graphs:facts", {}, (seen.blobs[0],))).value)
+
+
+def test_scalars_are_recorded_as_arrays_of_rank_0(tf_host: Host) -> None:
+    program = whole("scalars", tf_host)
+    scalar = next(t for r in program.records for t in r.outputs if r.ref.op_type == "Sum")
+    assert scalar.value is not None
+    assert scalar.value.summary == ("float32", ())
+    assert passes(judged(only(program, "Tanh"), tf_host))
+
+
+def test_a_control_input_goes_with_its_node(tf_host: Host) -> None:
+    program = whole("controlled", tf_host)
+    assert any(text.startswith("^") for _, inputs, _ in facts(judged(program, tf_host), tf_host)["nodes"].values()
+               for text in inputs)  # fmt: skip
+    cut = facts(judged(only(program, "Abs"), tf_host), tf_host)["nodes"]
+    assert {op for op, _, _ in cut.values()} == {"Abs", "Placeholder"}
+    assert not any(text.startswith("^") for _, inputs, _ in cut.values() for text in inputs)
+
+
+def test_stale_attributes_are_stripped(tf_host: Host) -> None:
+    nodes = facts(judged(whole("scalars", tf_host), tf_host), tf_host)["nodes"]
+    assert not any(name.startswith("_") for _, _, attributes in nodes.values() for name in attributes)
+
+
+def test_tensor_lists_stay_with_their_loop(tf_host: Host) -> None:
+    program = whole("looped", tf_host)
+    unit = only(program, "TensorListReserve")
+    assert {"TensorListReserve", "TensorListStack"} <= {ref.op_type for ref in unit.nodes()}
+    assert any(ref.op_type in ("While", "StatelessWhile") for ref in unit.nodes())
+    assert passes(judged(unit, tf_host))
+
+
+def test_functions_that_nobody_calls_any_more_are_dropped(tf_host: Host) -> None:
+    program = whole("looped", tf_host)
+    assert facts(judged(program, tf_host), tf_host)["functions"] >= 2
+    assert facts(judged(only(program, "Relu"), tf_host), tf_host)["functions"] == 0
+
+
+def test_the_second_output_of_a_node_can_be_cut(tf_host: Host) -> None:
+    program = only(whole("two_outputs", tf_host), "Tanh")
+    assert [name.rpartition(":")[2] for name in program.inputs] == ["1"]
+    assert passes(judged(program, tf_host))
+
+
+def test_what_is_random_is_not_recorded(tf_host: Host) -> None:
+    program = whole("random", tf_host)
+    values = {r.ref.op_type: r.outputs[0].value for r in program.records}
+    assert values["Abs"] is None
+    assert values["Tanh"] is not None
+    with pytest.raises(EditConflict):
+        only(program, "Abs").order()
+
+
+@pytest.mark.parametrize("mode", list(CutMode))
+def test_a_computed_shape_is_cut_either_way(mode: CutMode, tf_host: Host) -> None:
+    program = only(whole("shaped", tf_host), "Reshape")
+    shape = next(name for name in program.boundary if program.tensor(name).dtype == "int32")
+    assert program.mode(shape) is CutMode.CONSTANT
+    cut = program.restrict(program.keep, {shape: mode})
+    assert passes(judged(cut, tf_host))
+    ops = [op for op, _, _ in facts(judged(cut, tf_host), tf_host)["nodes"].values()]
+    assert ops.count("Placeholder") == (2 if mode is CutMode.INPUT else 1)
+
+
+def test_changed_values_are_computed_anew(tf_host: Host, tmp_path: Path) -> None:
+    from reducer.passes.graphdef_shrink import ShortenAxes
+
+    program = ShortenAxes(3, 1).apply(only(whole("scalars", tf_host), "Sum"))
+    seen = judged(program, tf_host, keep=str(tmp_path / "kept.bin"))
+    assert passes(seen)
+    assert np.asarray(program.all_values["x:0"].read()).shape == (2, 1)
+
+
+def test_the_public_entry_point_gives_the_same(tf_host: Host) -> None:
+    assert passes(judged(whole("shaped", tf_host), tf_host, public=True))
