@@ -30,6 +30,7 @@ from reducer.switchboards.rewriting import RewriterBoard
 from reducer.systems import system_under_test
 from reducer.testcase import Tolerance
 from reducer.worker.host import Host
+from reducer.worker.protocol import Call
 from tests.fakes.rewriters import ALL
 from tests.models import feeds_for, model_of, program_of
 
@@ -173,6 +174,18 @@ def test_a_good_model_passes_every_tool(host: Host, tmp_path: Path, tool: str) -
     ladder = climb(prober, program, plan, Limits())  # type: ignore[arg-type]
     assert ladder.of(plan.primary).outcome == PASSED  # type: ignore[union-attr]
     assert choose(ladder, plan) is None
+
+
+@pytest.mark.parametrize("tool", ["onnxslim", "onnxsim", "onnxoptimizer", "onnxscript-optimizer"])
+def test_with_everything_switched_off_a_tool_leaves_the_nodes(host: Host, tmp_path: Path, tool: str) -> None:
+    pytest.importorskip(tool.partition("-")[0])
+    path = registry.backends()[tool]
+    names = host.call(Call("reducer.worker.rewriting:switches", {"backend": path})).value["names"]
+    assert len(names) == len(set(names)) > 10
+    model = model_of("g (float[2,3] x) => (float[3,2] y) { a = Identity(x) b = Transpose(a) y = Identity(b) }")
+    arguments = {"backend": path, "options": {"off": ";".join(names)}}
+    answer = host.call(Call("reducer.worker.rewriting:rewritten", arguments, (model.SerializeToString(),)))
+    assert answer.value["text"].count("= Transpose") == 1
 
 
 @pytest.mark.parametrize(
