@@ -222,3 +222,15 @@ def test_a_rewriter_is_named_without_importing_it(host: Host) -> None:
 
         assert backend_class(path).name == name
     assert not {"onnxslim", "onnxsim", "onnxoptimizer", "onnxscript", "openvino"} & (set(sys.modules) - before)
+
+
+def test_another_runtime_that_refuses_what_the_rest_runs(tmp_path: Path) -> None:
+    """Strings are compared by ONNX Runtime; OpenVINO (2026.4) takes no such model. A candidate counts only while ONNX
+    Runtime runs it."""
+    pytest.importorskip("openvino")
+    text = "g (float[2] x) => (bool[2] y) { s = Cast<to = 8>(x) t = Identity(s) e = Equal(t, t) y = Not(e) }"
+    model = model_of(text, 19)
+    finding = reduced(model, tmp_path, "--backend", "openvino")
+    assert finding["failure"]["backend"] == "openvino"
+    assert finding["tracker"] == "openvinotoolkit/openvino"
+    assert finding["reduced"]["reproduced"] == "3/3"
