@@ -237,4 +237,4 @@ def _imports(repro: Reproduction, runs: Sequence[Run], text: bool, code: str | N
 
 def _merged(first: Sequence[str], second: Sequence[str]) -> list[str]:
     """Each line once; plain imports before `from` ones, by name."""
-    return sorted({*first, *second}, key=lambda line: (line.startswith("from "), line.split()[1]))
+    return sorted({*first, *second}, key=lambda line: (line.startswith("from "), line.split()[1], line))
