@@ -135,7 +135,7 @@ def test_every_place_of_the_routing_rules_gets_a_draft() -> None:
         made = draft_of(finding_of(LOAD, tracker=repository))
         assert made is not None
         assert made.tracker.repository == repository, project
-        assert all(made.answers[:1])
+        assert any(made.answers)
 
 
 def test_an_unknown_tracker_is_refused() -> None:
