@@ -92,6 +92,8 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     """Locate, write inputs and expected values, and say it all."""
     search = _search(end, workspace)  # before anything else takes time
     why = _better(end, _explain(end, prober), workspace, prober)
+    for fault in why.faults:
+        workspace.log({"event": "localizer_fault", "fault": fault})
     best = end.problem.best
     minimal = _one_minimal(end)
     saved = files_of(workspace.write(MODEL, partial(save_model, best)))
@@ -287,7 +289,9 @@ def _alone(why: Explanation) -> list[Artifact]:
 
 def _explain(end: Conclusion, prober: Prober) -> Explanation:
     """What all localizers say of the reduced model, and whose bug it is."""
-    trials = None if isinstance(end.oracle, CommandOracle) else Trials(end.oracle, prober)
+    # Of a failure that comes and goes, one run that passes says nothing.
+    can_try = end.confirmed.stable and not isinstance(end.oracle, CommandOracle)
+    trials = Trials(end.oracle, prober) if can_try else None
     subject, best = end.subject, end.problem.best
     aim, ladder = end.aim, end.ladder
     evidence = Evidence(subject.program, best, aim, end.message, end.plan, ladder, prober, subject.opsets, None, trials)

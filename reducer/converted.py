@@ -152,6 +152,9 @@ def entry_at_fault(source: TensorFlowSource, observed: Observed, oracle: Convers
     target = oracle.target
     report = observed.reply.get("report") or {}
     text = f"the frozen graph does not show it: {target.detail}"
+    extra = len((observed.reply.get("graph") or {}).get("inputs", ())) - len(observed.reply.get("inputs", ()))
+    if extra > 0:
+        text = f"{extra} tensors that the function captures became inputs of the converted model: {target.detail}"
     suspect = Suspect("converter", str(observed.reply.get("entry") or "entry point"), text, None, "tf2onnx")
     message = cause_of(report)["message"] or target.detail
     told = SignatureFacts(target.id, target.kind, target.detail)

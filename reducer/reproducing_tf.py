@@ -74,7 +74,7 @@ def _with_script(
     repro = Reproduction(
         form="tf2onnx",
         stage=target.stage,
-        probes=(probe_of(oracle),),
+        probes=(_with_nchw(probe_of(oracle), oracle, dict(zip(program.inputs, form["parameters"], strict=True))),),
         error_class=target.kind,
         fragments=fragments_of(oracle, report),
         timeout_seconds=oracle.limits.full,
@@ -128,6 +128,12 @@ def probe_of(oracle: ConversionOracle) -> finding.Probe:
     if how.opset is not None:
         options["opset"] = str(how.opset)
     return finding.Probe("tf2onnx", options)
+
+
+def _with_nchw(probe: finding.Probe, oracle: ConversionOracle, parameters: Mapping[str, str]) -> finding.Probe:
+    """With the parameters of the script that tf2onnx is to make NCHW."""
+    turned = [parameters[name] for name in oracle.how.nchw_in if name in parameters]
+    return replace(probe, options={**probe.options, "nchw": ",".join(turned)}) if turned else probe
 
 
 def fragments_of(oracle: ConversionOracle, report: Mapping[str, Any]) -> tuple[str, ...]:

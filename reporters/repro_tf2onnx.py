@@ -40,6 +40,7 @@ def _values(repro: Reproduction, head: list[str]) -> dict[str, Any]:
         imports.append("import onnx")
     if "text_format." in code:
         imports.append("from google.protobuf import text_format")
+    nchw = [name for name in options.get("nchw", "").split(",") if name]
     return {
         "repro": repro,
         "head": head,
@@ -48,6 +49,8 @@ def _values(repro: Reproduction, head: list[str]) -> dict[str, Any]:
         "uses_saved": saved,
         "feeds": [(feed.name, expression(feed)) for feed in feeds],
         "level": LEVELS[options.get("opt_level", "all")],
+        "nchw": nchw,
+        "nchw_argument": f", inputs_as_nchw={[f'{name}:0' for name in nchw]}" if nchw else "",
         "provider": options.get("provider", "CPUExecutionProvider"),
         "ordered": "*given" in code or "keras." in code,
         "expected": one_line(scrub(repro.expected_text)) or "no failure",

@@ -50,6 +50,8 @@ def check_source(target: str, settings: Settings) -> TensorFlowSource:
         raise UsageError(f"{path.name} needs {' and '.join(missing)}, not installed here", INSTALL)
     if settings.check:
         raise UsageError("--check works on ONNX files only", "convert the model first and name the .onnx file")
+    if settings.expected is not None:
+        raise UsageError("--expected does not go with a TensorFlow source", "its own outputs are the right ones")
     if settings.inputs is not None and not settings.inputs.exists():
         raise UsageError(f"no such file: {settings.inputs}", "--inputs takes an .npz file")
     how = How(

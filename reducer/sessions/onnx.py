@@ -110,7 +110,7 @@ class OnnxSession(Session):
         return {
             "source": subject.sha256,
             "inputs": [digest(path) for path in given if path is not None],
-            "environment": {name: facts.get(name) for name in ("onnx", "onnxruntime", "numpy")},
+            "environment": {name: facts.get(name) for name in ("onnx", "onnxruntime", "numpy", "requirements")},
             "options": json.loads(json.dumps(options)),
             "target": target.oracle.target.id,
         }

@@ -12,6 +12,7 @@ from reducer.converted import Converted, conclude, conclude_layers, entry_at_fau
 from reducer.engine.problem import Budget, OutOfBudget, Problem
 from reducer.engine.reducer import Reducer, Seed
 from reducer.engine.verdict import Verdict
+from reducer.errors import UsageError
 from reducer.finding import Finding
 from reducer.frontends.tensorflow import (
     TensorFlowSource,
@@ -104,11 +105,12 @@ class TensorFlowSession(Session):
         return GraphSource.from_table(graph["path"], record(self.host, graph, feeds), graph["outputs"])
 
     def _aim(self, source: TensorFlowSource, observed: Observed, graph: GraphSource | None) -> Aim:
-        how = replace(source.how, raises=bool(observed.reply.get("raises")))
+        # What an entry point raises and what it only logs are told apart where a handler failed, and only there.
+        at_once = (report := observed.reply.get("report")) and (report["failure"] or {}).get("stage") == "convert"
+        how = replace(source.how, raises=bool(observed.reply.get("raises") and at_once))
         names = frozenset(i["name"] for i in observed.reply.get("inputs", ()))
         types = graph.op_types() if graph else frozenset()
         vocabulary = Vocabulary(names | (graph.names() if graph else frozenset()), types)
-        report = observed.reply.get("report")
         limits = Limits(self.settings.timeout, first=CANDIDATE_SECONDS)
         if observed.died is not None:
             target: FailureSignature | None = died_signature(observed.died)
@@ -117,6 +119,9 @@ class TensorFlowSession(Session):
             limits.saw(observed.reply["seconds"])
             target = signature_of(report or {}, vocabulary)
         assert target is not None
+        if self.settings.stage not in (None, target.stage):
+            said = f"it fails at the stage {target.stage}, not at {self.settings.stage}"
+            raise UsageError(said, f"leave --stage away, or --stage {target.stage}")
         oracle = ConversionOracle(self.host, (target, vocabulary), how, limits, source.tolerance)
         if report and report["difference"]:
             oracle.least = STILL_GROSS if report["difference"]["excess"] > GROSS else 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def judge(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
     if arguments.get("public"):
         conversion, places = publicly(candidate, how)
         candidate.feeds = [candidate.feeds[place] for place in places]
+        conversion = replace(conversion, tensors=(tuple(candidate.inputs[p] for p in places), tuple(candidate.outputs)))
     else:
         conversion = convert_graph(candidate.graph, candidate.inputs, candidate.outputs, how)
     report = climb(context, conversion, (candidate.feeds, expected), arguments["settings"])
@@ -71,7 +73,9 @@ def publicly(candidate: Candidate, how: How) -> tuple[Conversion, list[int]]:
         given = dict(zip(candidate.inputs, arguments, strict=True))
         return tf.graph_util.import_graph_def(candidate.graph, given, return_elements=candidate.outputs, name="")
 
-    options = {} if how.opset is None else {"opset": how.opset}
+    options: dict[str, Any] = {} if how.opset is None else {"opset": how.opset}
+    turned = [f"{spec.name}:0" for spec, name in zip(specs, candidate.inputs, strict=True) if name in how.nchw_in]
+    options.update({"inputs_as_nchw": turned} if turned else {})
     with capturing() as seen, tempfile.TemporaryDirectory() as folder:
 
         def run() -> Any:

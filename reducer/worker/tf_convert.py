@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
+from reducer.worker.tf_subject import Refused
+
 _UNSUPPORTED = re.compile(r"Tensorflow op \[(.+): (\S+)\] is not supported")
 _HANDLER = re.compile(r"Failed to convert node '?([^'\s]+)'?")
 MOST_LOGGED = 200
@@ -121,6 +123,8 @@ class Conversion:
     log: ConversionLog
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    # The same as the converter's core was given them, where an entry point renamed them.
+    tensors: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
 
 def attempt(convert: Callable[[], Any], names: Callable[[], tuple[list[str], list[str]]] | None = None) -> Conversion:
@@ -128,7 +132,7 @@ def attempt(convert: Callable[[], Any], names: Callable[[], tuple[list[str], lis
     with listening() as log:
         try:
             made = convert()
-        except MemoryError:
+        except (MemoryError, Refused):
             raise
         except Exception as error:  # noqa: BLE001 - the converter is a system under test
             return Conversion(None, described(error), log, *_named(names))

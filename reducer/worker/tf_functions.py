@@ -90,7 +90,13 @@ def _by_file(traced: Any, scratch: Path) -> dict[str, Entry]:
 
         converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()], traced)
         file = scratch / "exported.tflite"
-        file.write_bytes(converter.convert())
+        try:
+            file.write_bytes(converter.convert())
+        except Exception as error:
+            lines = [*str(error).strip().splitlines(), type(error).__name__]
+            raise Refused(
+                f"TensorFlow Lite cannot convert this model: {lines[0][:200]}", "try another --entry"
+            ) from error
         return convert.from_tflite(str(file), **options)
 
     return {"from_graph_def": graph, "saved_model": saved, "from_tflite": lite}

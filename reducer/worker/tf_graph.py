@@ -38,8 +38,8 @@ def table_of(path: str, inputs: Sequence[str], feeds: Sequence[Any], store: Path
     """Every node with its edges and the recorded value of every tensor that can be had.
 
     Reply: {"nodes": [{name, op, inner: [[name, op]], inputs, outputs: [{name, dtype, shape, value, by_shape}]}],
-    "constants": {tensor: value}}, topological. `inner` is what lies in the functions that a node calls;
-    `by_shape`: the value follows from the shapes of the inputs alone.
+    "constants": {tensor: value}}, topological. `inner` is what lies in the functions that a node
+    calls; `by_shape`: the value follows from the shapes of the inputs alone.
     """
     import tensorflow as tf
 

@@ -88,12 +88,19 @@ def _open_and_run(
 
 
 def _named_feeds(conversion: Conversion, feeds: Sequence[Any], settings: dict[str, Any]) -> dict[str, Any]:
-    nchw = set(settings.get("nchw_in") or ())
-    named = {}
-    for name, value in zip(conversion.inputs, feeds, strict=False):
-        array = np.asarray(value)
-        named[name] = np.ascontiguousarray(array.transpose(0, 3, 1, 2)) if name in nchw and array.ndim == 4 else array
-    return named
+    tensors = conversion.tensors[0] or conversion.inputs
+    return {
+        name: _turned(value, tensor, settings.get("nchw_in"))
+        for name, tensor, value in zip(conversion.inputs, tensors, feeds, strict=False)
+    }
+
+
+def _turned(value: Any, tensor: str, nchw: Sequence[str] | None) -> Any:
+    """NHWC as NCHW where the converter was told to."""
+    array = np.asarray(value)
+    if array.ndim != 4 or tensor not in (nchw or ()):
+        return array
+    return np.ascontiguousarray(array.transpose(0, 3, 1, 2))
 
 
 def _compare(
@@ -101,12 +108,12 @@ def _compare(
 ) -> None:
     expected, settings = case
     order = conversion.outputs or tuple(made)
-    nchw = set(settings.get("nchw_out") or ())
-    right = {}
-    for name, value in zip(order, expected, strict=False):
-        if value is not None:
-            array = np.asarray(value)
-            right[name] = array.transpose(0, 3, 1, 2) if name in nchw and array.ndim == 4 else array
+    tensors = conversion.tensors[1] or order
+    right = {
+        name: _turned(value, tensor, settings.get("nchw_out"))
+        for name, tensor, value in zip(order, tensors, expected, strict=False)
+        if value is not None
+    }
     compare = settings["compare"]
     table, default = compare["tolerances"], compare["default"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +115,12 @@ def through(subject: Subject, entry: str, how: How, *, stop: bool = False) -> tu
     options = {name: value for name, value in options.items() if value is not None}
     with capturing(stop=stop) as seen:
         conversion = attempt(lambda: subject.entries[entry](options), seen.names)
-    return conversion, seen
+    tensors = (tuple(seen.inputs), tuple(seen.outputs))
+    return replace(conversion, tensors=tensors), seen
 
 
 def saved_graph(seen: Captured, folder: Path) -> dict[str, Any] | None:
-    """The captured graph in a file of its own; None when the entry point failed before it, or for TFLite."""
+    """The captured graph in a file of its own; None when the entry point failed before that, or it is TFLite."""
     if seen.graph is None or seen.tflite:
         return None
     # A name of its own: workers remember graphs by their path.

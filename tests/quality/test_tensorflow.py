@@ -141,6 +141,15 @@ def test_bad_input_is_one_clear_line(
     assert "\n" not in str(caught.value)
 
 
+def test_without_the_extra_it_says_what_to_install(
+    tf_host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="needs tensorflow and tf2onnx") as caught:
+        session(SAMPLES / NAMES[0] / "case.py", tf_host, tmp_path).run()
+    assert caught.value.hint == 'pip install "onnx-reduce[tensorflow]"'
+
+
 def test_bad_files_are_one_clear_line(tf_host: Host, tmp_path: Path) -> None:
     (tmp_path / "folder" / "variables").mkdir(parents=True)
     (tmp_path / "model.keras").write_bytes(b"no zip")

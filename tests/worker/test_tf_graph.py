@@ -11,13 +11,15 @@ import pytest
 
 from reducer.errors import EditConflict
 from reducer.frontends.tensorflow import record
-from reducer.oracles.conversion import ConversionOracle, How, Seen, signature_of
+from reducer.oracles.conversion import JUDGE_LAYERS, ConversionOracle, How, Seen, signature_of
 from reducer.oracles.limits import Limits
 from reducer.programs.base import CutMode
 from reducer.programs.graphdef import GraphProgram
 from reducer.programs.graphdef_source import GraphSource
+from reducer.programs.layers import LayersProgram
 from reducer.signature import FailureSignature, Vocabulary
 from reducer.testcase import Tolerance
+from reducer.values import append_values
 from reducer.worker.host import Host
 from reducer.worker.protocol import Call
 
@@ -126,3 +128,34 @@ def test_changed_values_are_computed_anew(tf_host: Host, tmp_path: Path) -> None
 
 def test_the_public_entry_point_gives_the_same(tf_host: Host) -> None:
     assert passes(judged(whole("shaped", tf_host), tf_host, public=True))
+
+
+MODEL = """
+import keras
+import numpy as np
+
+def get_keras_model():
+    keras.utils.set_random_seed(1)
+    given = keras.Input((6,))
+    left = keras.layers.Dense(4, activation="tanh", name="left")(given)
+    right = keras.layers.Dense(4, name="right")(given)
+    both = keras.layers.Concatenate(name="both")([left, right])
+    return keras.Model(given, keras.layers.Dense(2, name="last")(keras.layers.LayerNormalization(name="norm")(both)))
+"""
+
+
+@pytest.mark.parametrize("keep", [("both",), ("left", "norm"), ("right", "both", "last")])
+def test_any_layers_of_a_functional_model_are_a_model(keep: tuple[str, ...], tf_host: Host, tmp_path: Path) -> None:
+    case = tmp_path / "case.py"
+    case.write_text(MODEL)
+    opened = {"path": str(case), "form": "case", "folder": str(tf_host.folder)}
+    value = append_values(tmp_path / "x.bin", {"x": np.ones((3, 6), np.float32)})["x"].to_wire()
+    table = tf_host.call(Call("reducer.worker.tf_layer_tasks:layers", opened)).value["layers"]
+    whole = LayersProgram.whole(table, {**opened, "feeds": [value]})
+    wanted = frozenset(ref.id for ref in whole.nodes() if ref.source_name in keep)
+    target = FailureSignature("compare", "tf2onnx", "value", "")
+    oracle = ConversionOracle(tf_host, (target, Vocabulary()), How(opset=15), Limits(), Tolerance())
+    oracle.task = JUDGE_LAYERS
+    seen = oracle.see(whole.restrict(wanted, {}), How(opset=15), 120.0, entry="from_function")
+    assert passes(seen)
+    assert seen.reply["report"]["rungs"][-1]["stage"] == "compare"
