@@ -12,7 +12,9 @@ from typing import Any
 
 from reducer.errors import EditConflict, ToolFault
 from reducer.finding import Neighbour, OptimizerFacts, Suspect
+from reducer.localizers.conversion import named
 from reducer.oracles.conversion import UNSUPPORTED, ConversionOracle, How, cause_of, runtime_options
+from reducer.programs.base import NodeRef
 from reducer.programs.graphdef import GraphProgram
 from reducer.programs.layers import LayersProgram
 from reducer.switchboards.onnxruntime import read_log
@@ -165,8 +167,12 @@ def _suspects(
     project = RUNTIME if runtime else TF2ONNX
     records = program.records
     pattern = " -> ".join(dict.fromkeys(r.ref.op_type for r in records))
-    where = records[0].name if records else None
-    suspects = [Suspect("op", pattern, _evidence(oracle, report, found, facts), where, project)]
+    blamed = blamed_node(oracle, program, report)
+    where = blamed.name if blamed else (records[0].name if records else None)
+    name = blamed.op_type if blamed else pattern
+    suspects = [Suspect("op", name, _evidence(oracle, report, found, facts), where, project)]
+    if name != pattern:
+        suspects.append(Suspect("op", pattern, f"these {len(records)} nodes are needed together", where, project))
     if runtime:
         broken = [level for level in LEVELS if levels[level] == FAILS]
         text = f"passes at the level {_last_good(levels)}, fails from {broken[0]} on" if broken else "only none passes"
@@ -182,6 +188,17 @@ def _suspects(
         for op, handler in handlers.items():
             suspects.append(Suspect("converter", handler, f"the handler of {op} at this opset", where, TF2ONNX))
     return suspects
+
+
+def blamed_node(oracle: ConversionOracle, program: GraphProgram, report: Mapping[str, Any]) -> NodeRef | None:
+    """The node that tf2onnx itself names: one without a handler, or the one whose handler raised."""
+    refs = program.nodes()
+    if oracle.target.kind == UNSUPPORTED:
+        op = oracle.target.detail.rpartition(" ")[2]
+        return next((ref for ref in refs if ref.op_type == op), None)
+    raised = report["log"]["raised"]
+    names = named(program.source, [raised[0]["node"]]) if raised else []
+    return next((ref for ref in refs if ref.id in names and not ref.path), None)
 
 
 def _last_good(levels: Mapping[str, str]) -> str:

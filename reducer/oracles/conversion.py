@@ -167,7 +167,9 @@ class ConversionOracle:
 
     def judge(self, program: Any) -> Judgement:
         """The verdict on a candidate, in a warm worker."""
-        judgement = self._judge(program, self.how, self.limits.candidate, public=self.public)
+        # TensorFlow keeps functions by name for the life of a process: another candidate's of that name would clash.
+        calls = self.public and any(ref.path for ref in program.nodes())
+        judgement = self._judge(program, self.how, self.limits.candidate, fresh=calls, public=self.public)
         self._current[id(judgement)] = judgement
         return judgement
 
