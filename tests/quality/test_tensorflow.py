@@ -149,6 +149,8 @@ def test_a_healthy_model_is_not_reduced(tf_host: Host, tmp_path: Path) -> None:
         ("def get_function():\n    raise ValueError('no data')\n", {}, r"ValueError: no data \(line 2\)"),
         ("import nothing_of_that_name\ndef get_function(): ...\n", {}, "cannot be imported"),
         (MODULE.format(more="1.0"), {"opset": 99}, "cannot write opset 99"),
+        (MODULE.format(more="1.0"), {"stage": "run"}, "fails at the stage load, not at run"),
+        (MODULE.format(more="1.0"), {"with_packages": ("tf2onnx==1.16",)}, "do not go with"),
         (MODULE.format(more="1.0"), {"entry": "from_keras"}, "cannot go through from_keras"),
         (MODULE.format(more="tf.constant([1.0, 2.0])"), {}, "TensorFlow itself fails"),
         (MODULE.format(more="1.0").replace("np.int32)]", "np.int64)]"), {}, "takes int32, not int64"),
