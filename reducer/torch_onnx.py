@@ -89,4 +89,12 @@ def _suspects(case: TorchCase, below: Finding) -> tuple[Suspect, ...]:
     said = f": {first.evidence}" if first is not None else ""
     evidence = f"the exported ONNX model fails by itself, reduced to {below.reduced.nodes} ({ops}){said}{came}"
     name = first.name if first is not None else ops
-    return (Suspect("op", name, evidence, first.node if first is not None else None, first and first.project),)
+    return (
+        Suspect(
+            "op",
+            name,
+            evidence,
+            first.node if first is not None else None,
+            first.project if first is not None else None,
+        ),
+    )
