@@ -78,7 +78,7 @@ def conclude(end: Converted, workspace: Workspace) -> Finding:
     status = end.status if confirmed == TIMES or end.status != "reduced" else "flaky"
     found = reproduced(end.oracle, best)
     path = workspace.write(end.path, found.graph or end.oracle.written(best))
-    explained = explain(end.oracle, best, found.report, facts)
+    explained = explain(end.oracle, best, (found.report, found.model), facts)
     return Finding(
         tool_version=__version__,
         status=status,

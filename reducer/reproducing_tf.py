@@ -87,7 +87,7 @@ def _with_script(
         expected_text=_excerpt(found.expected) or f"the converted model passes {target.stage}",
         actual_text=_actual(report),
     )
-    return replace(found, feeds={**feeds, **saved}, code=form["code"], reproduction=repro)
+    return replace(found, feeds={**feeds, **saved}, code=None if form["text"] else form["code"], reproduction=repro)
 
 
 def reproduced_layers(oracle: ConversionOracle, program: LayersProgram) -> Reproduced:

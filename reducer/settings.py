@@ -67,6 +67,8 @@ class Settings:
     inputs_as_nchw: Annotated[tuple[str, ...], Parameter(group=TENSORFLOW, negative=(), show_default=False, help="Inputs that tf2onnx is to make NCHW, by name (x:0,y:0). Repeatable.")] = ()  # fmt: skip
     outputs_as_nchw: Annotated[tuple[str, ...], Parameter(group=TENSORFLOW, negative=(), show_default=False, help="Outputs that tf2onnx is to make NCHW, by name. Repeatable.")] = ()  # fmt: skip
 
+    keep_names: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Leave the names of tensors and nodes; by default the result says a, b, c... and private/names.json tells what they were.")] = False  # fmt: skip
+    keep_weights: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Leave the numbers, shapes and types of weights and inputs as they are.")] = False  # fmt: skip
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT, help="Folder to write. Default: MODEL.reduced")] = None  # fmt: skip
     tracker: Annotated[str | None, Parameter(group=OUTPUT, help="Draft the issue for this tracker (onnx, pytorch, owner/name, ...). Default: by what fails.")] = None  # fmt: skip
     resume: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Go on where the same command was cut off; nothing that was judged then is run again.")] = False  # fmt: skip

@@ -38,6 +38,7 @@ class Filing(Reporter):
             command=fenced(command_line(draft), "sh"),
             searches=searches(draft),
             checks=checks(finding, draft),
+            why=finding.tracker_why if draft.tracker.repository == finding.tracker else None,
             original=original(finding),
             ai_note=AI_NOTE,
         )

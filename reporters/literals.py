@@ -31,7 +31,7 @@ def is_narrow(feed: Feed) -> bool:
 
 def is_saved(feed: Feed) -> bool:
     """Whether the value lies in inputs.npz."""
-    return feed.values is None and feed.dtype != NOTHING
+    return feed.values is None and feed.dtype != NOTHING and not feed.formula
 
 
 def expression(feed: Feed) -> str:
@@ -40,6 +40,8 @@ def expression(feed: Feed) -> str:
         return "None"
     if is_saved(feed):
         return _from_file(feed)
+    if feed.values is None:
+        return feed.formula
     if feed.dtype.startswith("sequence"):
         return "[" + ", ".join(_array(item, item_dtype(feed), None, WIDTH) for item in feed.values) + "]"
     return _array(feed.values, feed.dtype, feed.shape, LINE - len(feed.name) - len(feed.dtype))

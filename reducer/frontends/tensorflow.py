@@ -48,12 +48,7 @@ def check_source(target: str, settings: Settings) -> TensorFlowSource:
     missing = [name for name in ("tensorflow", "tf2onnx") if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"{path.name} needs {' and '.join(missing)}, not installed here", INSTALL)
-    if settings.check:
-        raise UsageError("--check works on ONNX files only", "convert the model first and name the .onnx file")
-    if settings.expected is not None:
-        raise UsageError("--expected does not go with a TensorFlow source", "its own outputs are the right ones")
-    if settings.inputs is not None and not settings.inputs.exists():
-        raise UsageError(f"no such file: {settings.inputs}", "--inputs takes an .npz file")
+    _refuse(settings)
     how = How(
         opset=settings.opset,
         nchw_in=_tensor_names(settings.inputs_as_nchw),
@@ -64,6 +59,19 @@ def check_source(target: str, settings: Settings) -> TensorFlowSource:
     tolerance = Tolerance(settings.rtol, settings.rtol if settings.atol is None else settings.atol)
     digest, nbytes = _digest(path)
     return TensorFlowSource(path, form, how, tolerance, digest, nbytes)
+
+
+def _refuse(settings: Settings) -> None:
+    """Raise UsageError for options that say nothing about a TensorFlow source."""
+    if settings.check:
+        raise UsageError("--check works on ONNX files only", "convert the model first and name the .onnx file")
+    if settings.expected is not None:
+        raise UsageError("--expected does not go with a TensorFlow source", "its own outputs are the right ones")
+    if settings.with_packages or settings.python is not None:
+        hint = "install onnx-reduce beside that TensorFlow and run it there"
+        raise UsageError("--with and --python do not go with a TensorFlow source", hint)
+    if settings.inputs is not None and not settings.inputs.exists():
+        raise UsageError(f"no such file: {settings.inputs}", "--inputs takes an .npz file")
 
 
 def _tensor_names(given: tuple[str, ...]) -> tuple[str, ...]:

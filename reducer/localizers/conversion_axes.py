@@ -12,12 +12,16 @@ from typing import Any
 
 from reducer.errors import EditConflict, ToolFault
 from reducer.finding import Neighbour, OptimizerFacts, Suspect
-from reducer.oracles.conversion import UNSUPPORTED, ConversionOracle, How, cause_of
+from reducer.localizers.conversion import named
+from reducer.oracles.conversion import UNSUPPORTED, ConversionOracle, How, cause_of, runtime_options
+from reducer.programs.base import NodeRef
 from reducer.programs.graphdef import GraphProgram
 from reducer.programs.layers import LayersProgram
+from reducer.switchboards.onnxruntime import read_log
 from reducer.worker.protocol import RETURNED, Call
 
 HANDLERS = "reducer.worker.tf_candidates:handlers"
+WATCH = "reducer.worker.optimizing:watch"
 REWRITERS = "reducer.worker.tf_candidates:rewriters"
 FAILS, PASSES, DIFFERS, UNKNOWN = "fails", "passes", "differs", "unknown"
 LEVELS = ("none", "basic", "extended", "all")
@@ -64,10 +68,32 @@ class Axes:
         return tuple(name for name in names if self.outcome(without((name,)))[0] == PASSES)
 
 
+@dataclass(frozen=True)
+class RuntimePasses:
+    """Passes of ONNX Runtime that changed the converted model, and those without which alone it does not fail."""
+
+    modified: tuple[str, ...] = ()
+    culprits: tuple[str, ...] = ()
+
+
+def passes_of(axes: Axes, how: How, model: bytes) -> RuntimePasses:
+    """Leave one out over the passes that ONNX Runtime's own log names; rules inside a rule-based one are not named."""
+    host = axes.oracle.host
+    log = host.folder / "optimizer.log"
+    log.write_text("")
+    if not model:
+        return RuntimePasses()
+    host.call(Call(WATCH, {"options": runtime_options(how), "log": str(log)}, (model,), axes.oracle.limits.full))
+    seen = read_log(log)
+    names = [name for name in dict.fromkeys((*seen.modified, seen.unfinished)) if name]
+    return RuntimePasses(seen.modified, axes.culprits(names, lambda away: replace(how, disabled=away)))
+
+
 def explain(
-    oracle: ConversionOracle, program: GraphProgram, report: Mapping[str, Any], facts: Mapping[str, Any]
+    oracle: ConversionOracle, program: GraphProgram, seen: tuple[Mapping[str, Any], bytes], facts: Mapping[str, Any]
 ) -> Explained:
-    """All axes, then the suspects that they leave."""
+    """All axes, then the suspects that they leave. `seen` is what the reduced graph does and what it converts to."""
+    report, model = seen
     axes, how = Axes(oracle, program), replace(oracle.how, optimizers=None)
     levels = {}
     if oracle.target.stage != "convert":
@@ -80,13 +106,17 @@ def explain(
     neighbours = [_at_opset(axes, how, opset) for opset in OPSETS if opset != (how.opset or DEFAULT_OPSET)]
     neighbours += [Neighbour("rewriter", f"without {name}", PASSES) for name in rewriters]
     neighbours += [Neighbour("optimizer", f"without {name}", PASSES) for name in optimizers]
+    runtime = RuntimePasses() if levels.get("none") != PASSES else passes_of(axes, how, model)
     tools = []
     if levels:
-        tools.append(OptimizerFacts("onnxruntime", levels))
+        found = bool(runtime.culprits)
+        tools.append(OptimizerFacts("onnxruntime", levels, runtime.modified, runtime.culprits, found))
     if optimizers:
         tools.append(OptimizerFacts("tf2onnx", {}, (), optimizers, True))
     handlers = handlers_of(oracle, program)
     suspects = _suspects(oracle, program, (report, facts), (levels, optimizers, rewriters, handlers))
+    text = "without this pass of ONNX Runtime alone it does not fail (disabled_optimizers of InferenceSession)"
+    suspects[1:1] = [Suspect("optimizer_pass", name, text, None, RUNTIME) for name in runtime.culprits]
     return Explained(tuple(suspects), tuple(neighbours), tuple(tools))
 
 
@@ -137,8 +167,12 @@ def _suspects(
     project = RUNTIME if runtime else TF2ONNX
     records = program.records
     pattern = " -> ".join(dict.fromkeys(r.ref.op_type for r in records))
-    where = records[0].name if records else None
-    suspects = [Suspect("op", pattern, _evidence(oracle, report, found, facts), where, project)]
+    blamed = blamed_node(oracle, program, report)
+    where = blamed.name if blamed else (records[0].name if records else None)
+    name = blamed.op_type if blamed else pattern
+    suspects = [Suspect("op", name, _evidence(oracle, report, found, facts), where, project)]
+    if name != pattern:
+        suspects.append(Suspect("op", pattern, f"these {len(records)} nodes are needed together", where, project))
     if runtime:
         broken = [level for level in LEVELS if levels[level] == FAILS]
         text = f"passes at the level {_last_good(levels)}, fails from {broken[0]} on" if broken else "only none passes"
@@ -154,6 +188,17 @@ def _suspects(
         for op, handler in handlers.items():
             suspects.append(Suspect("converter", handler, f"the handler of {op} at this opset", where, TF2ONNX))
     return suspects
+
+
+def blamed_node(oracle: ConversionOracle, program: GraphProgram, report: Mapping[str, Any]) -> NodeRef | None:
+    """The node that tf2onnx itself names: one without a handler, or the one whose handler raised."""
+    refs = program.nodes()
+    if oracle.target.kind == UNSUPPORTED:
+        op = oracle.target.detail.rpartition(" ")[2]
+        return next((ref for ref in refs if ref.op_type == op), None)
+    raised = report["log"]["raised"]
+    names = named(program.source, [raised[0]["node"]]) if raised else []
+    return next((ref for ref in refs if ref.id in names and not ref.path), None)
 
 
 def _last_good(levels: Mapping[str, str]) -> str:

@@ -98,7 +98,8 @@ def _of_difference(difference: Mapping[str, Any]) -> FailureSignature:
 
 @dataclass(frozen=True)
 class How:
-    """How candidates are converted and run; the wire form is that of worker.tf_convert.How."""
+    """How candidates are converted and run; the wire form is that of worker.tf_convert.How. `level`, `disabled` (names
+    of optimizer passes) and `provider` are ONNX Runtime's."""
 
     opset: int | None = None
     nchw_in: tuple[str, ...] = ()
@@ -107,6 +108,7 @@ class How:
     without: tuple[str, ...] = ()
     raises: bool = False
     level: str = "all"
+    disabled: tuple[str, ...] = ()
     provider: str = "CPUExecutionProvider"
 
     def to_wire(self) -> dict[str, Any]:
@@ -121,11 +123,17 @@ class How:
         }
 
 
+def runtime_options(how: How) -> dict[str, str]:
+    """The options of the onnxruntime backend."""
+    options = {"opt_level": how.level, "provider": how.provider}
+    return {**options, "disabled_optimizers": ";".join(how.disabled)} if how.disabled else options
+
+
 def ladder_settings(how: How, tolerance: Tolerance, *, check: bool = False, run: bool = True) -> dict[str, Any]:
     """The settings of worker.tf_ladder.climb."""
     narrow = {name: tolerance.of(name) for name in NARROW_TOLERANCE}
     return {
-        "runtime": {"opt_level": how.level, "provider": how.provider},
+        "runtime": runtime_options(how),
         "compare": {"tolerances": narrow, "default": tolerance.of("float32"), "skip": []},
         "check": check,
         "run": run,
@@ -159,7 +167,9 @@ class ConversionOracle:
 
     def judge(self, program: Any) -> Judgement:
         """The verdict on a candidate, in a warm worker."""
-        judgement = self._judge(program, self.how, self.limits.candidate, public=self.public)
+        # TensorFlow keeps functions by name for the life of a process: another candidate's of that name would clash.
+        calls = self.public and any(ref.path for ref in program.nodes())
+        judgement = self._judge(program, self.how, self.limits.candidate, fresh=calls, public=self.public)
         self._current[id(judgement)] = judgement
         return judgement
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from reducer.engine.problem import Problem
+from reducer.engine.reducer import Seed
 from reducer.errors import EditConflict, ToolFault
 from reducer.oracles.conversion import ConversionOracle
 from reducer.programs.graphdef import GraphProgram
@@ -20,8 +22,8 @@ MOST_NODES = 12
 class GraphLifter:
     """Asks the worker for graphs in which a function stands in the place of the node that calls it."""
 
-    def __init__(self, oracle: ConversionOracle) -> None:
-        self.oracle = oracle
+    def __init__(self, oracle: ConversionOracle, suspects: Callable[[GraphProgram], Sequence[Seed]]) -> None:
+        self.oracle, self.suspects = oracle, suspects
 
     def lift(self, problem: Problem[GraphProgram]) -> bool:
         """Replace the best by one with a node opened up; False when none fails in the same way."""
@@ -33,9 +35,17 @@ class GraphLifter:
         for record in callers:
             for graph in self._graphs(best, record.name):
                 program = self._program(graph)
-                if program is not None and problem.consider(program):
+                if program is not None and self._shows(problem, program):
                     return True
         return False
+
+    def _shows(self, problem: Problem[GraphProgram], program: GraphProgram) -> bool:
+        """Whether the opened graph fails in the same way, or a suspect in it alone: what a loop holds together, such
+        as a list that it fills, may fail otherwise when it is open."""
+        if problem.consider(program):
+            return True
+        alone = [seed for seed in self.suspects(program) if len(program.keep) > 1]
+        return any(problem.consider(program.restrict(frozenset(seed.nodes), {})) for seed in alone)
 
     def _graphs(self, program: GraphProgram, node: str) -> list[dict[str, Any]]:
         host = self.oracle.host

@@ -158,7 +158,7 @@ class TensorFlowSession(Session):
             problem.judge(program)
             reducer = Reducer(problem, [p for p in passes if p.stage is Stage.CUT])
             reducer.run(self._seeds(aim, program))
-            lifter = GraphLifter(oracle)
+            lifter = GraphLifter(oracle, lambda opened: self._seeds_inside(aim, opened))
             while lifter.lift(problem):
                 reducer.run(self._seeds_inside(aim, problem.best))
             self._publicly(oracle, problem, program)

@@ -111,6 +111,29 @@ def test_a_node_in_the_body_of_a_loop_is_found(tf_host: Host, tmp_path: Path) ->
     check(finding, {"nodes": 1, "op_types": {"FloorDiv": 1}, "stage": "compare", "suspect": "FloorDiv", "calls": 20})
 
 
+LIST = """
+import tensorflow as tf
+
+def get_function():
+    def model(x):
+        def body(i, made):
+            return i + 1, made.write(i, tf.math.erfc(x[i]))
+
+        _, made = tf.while_loop(lambda i, _: i < 2, body, [0, tf.TensorArray(tf.float32, 2)])
+        return tf.nn.relu(made.stack())
+
+    return model, [tf.TensorSpec([2, 3], tf.float32, name="x")]
+"""
+
+
+def test_an_operator_without_handler_is_taken_out_of_the_loop_that_fills_a_list(tf_host: Host, tmp_path: Path) -> None:
+    case = tmp_path / "case.py"
+    case.write_text(LIST)
+    finding = session(case, tf_host, tmp_path).run()
+    check(finding, {"nodes": 1, "op_types": {"Erfc": 1}, "stage": "load", "suspect": "Erfc", "calls": 12})
+    assert finding.tracker == "tensorflow-onnx-operators"
+
+
 def test_a_healthy_model_is_not_reduced(tf_host: Host, tmp_path: Path) -> None:
     case = tmp_path / "case.py"
     case.write_text("import tensorflow as tf\ndef get_function():\n    return tf.tanh, [tf.TensorSpec([None, 2])]\n")
@@ -126,6 +149,8 @@ def test_a_healthy_model_is_not_reduced(tf_host: Host, tmp_path: Path) -> None:
         ("def get_function():\n    raise ValueError('no data')\n", {}, r"ValueError: no data \(line 2\)"),
         ("import nothing_of_that_name\ndef get_function(): ...\n", {}, "cannot be imported"),
         (MODULE.format(more="1.0"), {"opset": 99}, "cannot write opset 99"),
+        (MODULE.format(more="1.0"), {"stage": "run"}, "fails at the stage load, not at run"),
+        (MODULE.format(more="1.0"), {"with_packages": ("tf2onnx==1.16",)}, "do not go with"),
         (MODULE.format(more="1.0"), {"entry": "from_keras"}, "cannot go through from_keras"),
         (MODULE.format(more="tf.constant([1.0, 2.0])"), {}, "TensorFlow itself fails"),
         (MODULE.format(more="1.0").replace("np.int32)]", "np.int64)]"), {}, "takes int32, not int64"),
