@@ -6,7 +6,7 @@ import platform
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,8 @@ class TorchCase:
     model: TorchModel
     workspace: Workspace
     say: Callable[[str], None]
+    # The text of the result, once there is one.
+    text: dict[str, Any] = field(default_factory=dict)
 
     @property
     def exporter(self) -> str:
@@ -98,6 +100,7 @@ def conclude(case: TorchCase, end: Reduction) -> Finding | None:
     same = [r for r in reports if oracle.verdict(r["report"]).verdict is Verdict.INTERESTING]
     if not same:
         return None
+    case.text.update(text)
     seen = same[0]["report"]
     status = end.status if len(same) == TIMES or end.status != "reduced" else "flaky"
     facts = environment(case)

@@ -15,6 +15,7 @@ from reducer.recording import Recorder
 from reducer.sessions.base import Session
 from reducer.torch_conclusion import Reduction, TorchCase, conclude, nothing_found
 from reducer.torch_modules import ModuleSearch
+from reducer.torch_onnx import with_onnx_level
 from reducer.torch_reduction import FxReduction
 from reducer.workspace import Workspace
 
@@ -43,7 +44,7 @@ class TorchSession(Session):
         if model.facts["captured"] and failure["step"] != "capture" and failure.get("blame") != "capture":
             found = self._graph(case, failure)
             if found is not None:
-                return found
+                return with_onnx_level(case, found, settings)
         return ModuleSearch(case, failure).run()
 
     def _refuse(self) -> None:

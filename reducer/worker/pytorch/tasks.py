@@ -170,3 +170,15 @@ def write_module(context: Context, arguments: dict[str, Any], blobs: tuple[bytes
     if saved:
         np.savez(arguments["npz"], **saved)
     return written, ()
+
+
+def origins(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
+    """The FX nodes that the nodes of an ONNX file were made of: {origins: [{node, target}]}, each once."""
+    import onnx
+
+    from reducer.worker.pytorch.failures import node_in
+
+    graph_ = onnx.load(arguments["model"]).graph
+    notes = [p.value for node in graph_.node for p in node.metadata_props if p.key == "pkg.torch.onnx.fx_node"]
+    found = {made["node"]: made for made in map(node_in, notes) if made["target"]}
+    return {"origins": list(found.values())}, ()
