@@ -173,7 +173,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     """The Markdown table."""
     lines = [
         "| case | nodes (reachable) | Polygraphy: nodes, checks, CPU s, wall s, result "
-        "| onnx-reduce: nodes, calls, search s (outside the oracle), CPU s, wall s, result "
+        "| onnx-reduce: nodes, bytes, calls, search s (outside the oracle), CPU s, wall s, result "
         "| search vs Polygraphy wall | whole vs whole |",
         "|---|---|---|---|---|---|",
     ]
@@ -183,7 +183,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         search, outside = o.get("search", 0.0), 0.0
         if search:
             outside = 100 * max(0.0, 1 - o["oracle"] / search)
-        right = f"{o['nodes'] or '-'}, {o.get('calls', '-')}, {search:.2f} ({outside:.0f}%)"
+        right = f"{o['nodes'] or '-'}, {o['bytes'] or '-'}, {o.get('calls', '-')}, {search:.2f} ({outside:.0f}%)"
         right += f", {o['cpu']:.1f}, {o['wall']:.1f}"
         faster = f"{p['wall'] / o['search']:.0f}x" if o.get("search") else "-"
         mode = "" if row["native"] else " (check)"

@@ -10,7 +10,7 @@ from reducer.frontends.subject import Subject
 from reducer.observation import FAILED, HUNG, PASSED
 from reducer.oracles.command import Check, CommandOracle
 from reducer.oracles.crash import CURED, CrashOracle
-from reducer.oracles.ladder import REFERENCE, Aim, Ladder, Plan, choose, climb
+from reducer.oracles.ladder import REFERENCE, RUNTIME, Aim, Ladder, Plan, choose, climb
 from reducer.oracles.limits import COMMAND_SECONDS, Limits
 from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.nan import NanOracle
@@ -83,6 +83,8 @@ def _of_crash(subject: Subject, prober: Prober, limits: Limits, chosen: Aim, fou
         prober.host.preload(["onnx.reference"])
     signature = of_observation(seen, subject.vocabulary, context)
     oracle = CrashOracle(prober, seen.probe, signature, subject.vocabulary, limits)
+    if plan.system != RUNTIME:
+        oracle.without = plan.unoptimized
     return Target(oracle, chosen, ladder, plan, seen.message or signature.detail)
 
 

@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reducer import __version__, registry
+from reducer import __version__, publishing, registry
+from reducer.contrast import contrast_of
 from reducer.custom_ops import libraries_in
 from reducer.engine.problem import Problem
 from reducer.engine.reducer import is_one_minimal
@@ -40,8 +41,10 @@ from reducer.oracles.prober import Prober
 from reducer.oracles.trial import Trials
 from reducer.passes.drop_node import DropNode
 from reducer.programs.onnx import OnnxProgram
+from reducer.publishing import Edition, Wish
 from reducer.reproducing import copy_libraries, reproduction, reproduction_facts, write_data
 from reducer.saving import files_of, save_model
+from reducer.search_facts import search_facts
 from reducer.signature import FailureSignature
 from reducer.systems import module_of, opening_rung
 from reducer.taxonomy import Known, classify
@@ -66,6 +69,8 @@ class Conclusion:
     problem: Problem[OnnxProgram]
     status: str
     confirmed: Rate
+    final: Edition[CrashOracle | MismatchOracle | NanOracle | CommandOracle]
+    wish: Wish
 
     @property
     def signature(self) -> FailureSignature:
@@ -90,16 +95,22 @@ def nothing_found(subject: Subject, ladder: Ladder, plan: Plan, prober: Prober) 
 
 def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     """Locate, write inputs and expected values, and say it all."""
-    search = _search(end, workspace)  # before anything else takes time
+    search = search_facts(end.problem, end.subject.program, workspace, end.status)  # before anything else takes time
     why = _better(end, _explain(end, prober), workspace, prober)
-    best = end.problem.best
-    minimal = _one_minimal(end)
+    for fault in why.faults:
+        workspace.log({"event": "localizer_fault", "fault": fault})
+    minimal, final = _one_minimal(end), end.final
+    if why.smaller is not None:  # it may have become the best
+        final = publishing.final_edition(end.problem, end.oracle, prober, end.wish)[0]
+    best, oracle = final.form.program, final.oracle
     saved = files_of(workspace.write(MODEL, partial(save_model, best)))
     facts = environment(prober, end.plan)
-    found = reproduction_facts(end.oracle, best, prober)
+    found = reproduction_facts(oracle, best, prober)
     files = write_data(workspace, best, prober, found)
-    text, repro = reproduction(end.oracle, best, prober, found)
-    beside = [Artifact("other", file.name) for file in saved[1:]]
+    text, repro = reproduction(oracle, best, prober, found)
+    files += publishing.write_names(workspace, final.form)
+    contrast, extra = contrast_of(end.problem, final, workspace)
+    beside = [Artifact("other", file.name) for file in saved[1:]] + list(extra)
     beside += copy_libraries(workspace, libraries_in(end.plan.extra))
     failure = _failure(end)
     artifacts = (Artifact("reduced_model", MODEL), *beside, *files, *_alone(why), Artifact("trace", LOG))
@@ -116,6 +127,8 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
             one_minimal=minimal,
             reproduced=str(end.confirmed),
             text=text,
+            canonical_sha256=final.form.sha256,
+            original_values=publishing.original_values(best, end.aim, end.wish),
             graph=reduced_graph(best),
         ),
         search=search,
@@ -131,7 +144,9 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
         tracker_why=why.routing.why or None,
         reproduction=repro,
         artifacts=artifacts,
-        neighbourhood=neighbourhood(end.subject.program, best),
+        contrast=contrast,
+        names=publishing.names_of(end.subject.program, final.form),
+        neighbourhood=neighbourhood(end.subject.program, end.problem.best),
     )
 
 
@@ -251,24 +266,6 @@ def _one_minimal(end: Conclusion) -> bool:
     return is_one_minimal(end.problem, (edit.apply(best) for edit in DropNode().propose(best)))
 
 
-def _search(end: Conclusion, workspace: Workspace) -> SearchFacts:
-    problem = end.problem
-    passes = tuple(
-        {"pass": name, "calls": tries, "successes": problem.successes[name]} for name, tries in problem.tries.items()
-    )
-    return SearchFacts(
-        oracle_calls=problem.calls + problem.speculated,
-        seconds=round(problem.seconds, 4),
-        seconds_in_oracle=round(problem.oracle_seconds, 4),
-        complete=end.status == "reduced",
-        cache_hits=problem.cache_hits,
-        workers=problem.budget.jobs,
-        passes=passes,
-        also_found=workspace.others,
-        curve=((0, len(end.subject.program.nodes())), *workspace.curve),
-    )
-
-
 def _better(end: Conclusion, why: Explanation, workspace: Workspace, prober: Prober) -> Explanation:
     """A smaller model that also fails with the user's settings becomes the result; another is kept beside it."""
     if why.smaller is None:
@@ -287,7 +284,9 @@ def _alone(why: Explanation) -> list[Artifact]:
 
 def _explain(end: Conclusion, prober: Prober) -> Explanation:
     """What all localizers say of the reduced model, and whose bug it is."""
-    trials = None if isinstance(end.oracle, CommandOracle) else Trials(end.oracle, prober)
+    # Of a failure that comes and goes, one run that passes says nothing.
+    can_try = end.confirmed.stable and not isinstance(end.oracle, CommandOracle)
+    trials = Trials(end.oracle, prober) if can_try else None
     subject, best = end.subject, end.problem.best
     aim, ladder = end.aim, end.ladder
     evidence = Evidence(subject.program, best, aim, end.message, end.plan, ladder, prober, subject.opsets, None, trials)

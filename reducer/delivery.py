@@ -78,6 +78,9 @@ def _with_script(finding: Finding, workspace: Workspace, place: Place) -> Findin
     if repro.form == "tf2onnx" and repro.model_text is not None:
         # Readable calls first, the graph as text where they do not show it.
         forms[1] = replace(repro, model_code=repro.model_text, model_text=None)
+    elif repro.model_code is not None:
+        # The model as text, as code, and as the file beside the script.
+        forms.append(replace(repro, model_text=None, model_code=None))
     best: tuple[int, Finding, Document] | None = None
     for form in forms:
         candidate = replace(finding, reproduction=form)

@@ -113,9 +113,10 @@ def symptoms_of(evidence: Evidence, told: Explanation, producer: str) -> Symptom
     if aim.nan is not None:
         return replace(base, backend=aim.nan.probe.backend, agreed="NaN from finite inputs")
     seen = aim.observation
-    if seen is None or trials is None:
+    if seen is None:
         return base
-    opinions = opinions_of(evidence, trials) if seen.probe.backend == RUNTIME and seen.outcome == FAILED else {}
+    asked = trials is not None and seen.probe.backend == RUNTIME and seen.outcome == FAILED
+    opinions = opinions_of(evidence, trials) if asked and trials is not None else {}
     return replace(base, backend=seen.probe.backend, outcome=seen.outcome, opinions=opinions)
 
 

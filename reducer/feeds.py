@@ -14,6 +14,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from reducer.errors import EditConflict
+from reducer.programs.fed import Fed
 from reducer.programs.onnx import OnnxProgram
 from reducer.programs.onnx_source import NodeRecord, OnnxSource
 from reducer.programs.onnx_tensors import read_type
@@ -40,6 +41,7 @@ class FeedBook:
         self.shapes: dict[str, tuple[int, ...]] = {}
         self._given: dict[str, ValueRef] = {}
         self._made: dict[tuple[str, bytes], ValueRef] = {}
+        self._stored: dict[Fed, ValueRef] = {}
         self._index_like: dict[str, int] = {}
         self._ones: set[str] = set()
         self._zeros: set[str] = set()
@@ -62,11 +64,15 @@ class FeedBook:
     def feeds_of(self, program: OnnxProgram) -> dict[str, ValueRef]:
         """A feed for every input that needs one. Raises EditConflict for a type that cannot be fed."""
         weights = set(program.interface.weights)
-        names = [name for name in program.interface.inputs if name not in weights or name in self._given]
+        mine = {*self._given, *program.fed}
+        names = [name for name in program.interface.inputs if name not in weights or name in mine]
         with self._lock:
             return {name: self._feed(program, name) for name in names}
 
     def _feed(self, program: OnnxProgram, name: str) -> ValueRef:
+        fed = program.fed.get(name)
+        if fed is not None:
+            return self._written(name, fed)
         ref = self._given.get(name) or program.source.values.get(name)
         if ref is None:
             type_wire = program.type_of(name) if program.whole else program.cut_type(name)
@@ -80,6 +86,14 @@ class FeedBook:
         if ref.summary[0] in UNFEEDABLE:
             raise EditConflict(f"{name!r} of type {ref.summary[0]} cannot be fed")
         return ref
+
+    def _written(self, name: str, fed: Fed) -> ValueRef:
+        """A feed that is part of the program, stored once."""
+        if fed.dtype in UNFEEDABLE:
+            raise EditConflict(f"{name!r} of type {fed.dtype} cannot be fed")
+        if fed.ref is None and fed not in self._stored:
+            self._stored[fed] = append_values(self._store, {name: fed.value()})[name]
+        return fed.ref or self._stored[fed]
 
     def make(self, name: str, type_proto: onnx.TypeProto) -> Value:
         """A seeded value of that type. The same name, type and seed give the same value."""

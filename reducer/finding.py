@@ -208,13 +208,15 @@ class Artifact:
 @dataclass(frozen=True)
 class Feed:
     """One input of the reduced model. `values` is nested lists when short, else None (see inputs.npz). `span` says
-    what the numbers are ("0 to 1.5", "finite, -3 to 2.5", "holds NaN")."""
+    what the numbers are ("0 to 1.5", "finite, -3 to 2.5", "holds NaN"); `formula` is Python code with numpy as np that
+    makes a longer one."""
 
     name: str
     dtype: str
     shape: tuple[int, ...] | None
     values: Any = None
     span: str = ""
+    formula: str = ""
 
 
 @dataclass(frozen=True)
@@ -231,7 +233,9 @@ class Reproduction:
 
     `form` is exception | death | hang | mismatch | nan | command. `probes[0]` fails, or differs from
     `probes[1]` (or from expected.npz when there is no second). `fragments` are literal pieces of the message
-    that every occurrence holds. `model_text` parses with onnx.parser into the reduced model when not None.
+    that every occurrence holds. `model_text` parses with onnx.parser into the reduced model when not None; else
+    `model_code` defines `make_model()`. The forms torch-* hold a class Reduced as `model_code` and the code of its
+    inputs, by name, in `inputs_code`.
     `expected` are right outputs, where a witness gives them.
     """
 
@@ -247,6 +251,7 @@ class Reproduction:
     mismatch: str = ""
     model_text: str | None = None
     model_code: str | None = None
+    inputs_code: tuple[tuple[str, str], ...] = ()
     feeds: tuple[Feed, ...] = ()
     expected: tuple[Feed, ...] = ()
     command: tuple[str, ...] = ()
@@ -289,10 +294,13 @@ class Finding:
     tracker: str | None = None
     flaky: str | None = None
     tracker_why: str | None = None
+    # Names of the source with what the result calls them ("": gone); for reports to share, not in finding.json.
+    names: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dict in the order of the schema."""
         plain = dataclasses.asdict(self)
+        del plain["names"]
         tool = {"name": "onnx-reduce", "version": plain.pop("tool_version")}
         return {"schema_version": SCHEMA_VERSION, "tool": tool, **plain}
 

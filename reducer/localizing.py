@@ -16,7 +16,8 @@ def nodes_named(program: OnnxProgram, message: str) -> list[NodeId]:
     found = [by_name[word] for word in words(message) if word in by_name]
     if not found:
         # Names with spaces or brackets are no words; look for them as they are quoted.
-        found = [i for name, i in by_name.items() if f"'{name}'" in message or f"({name})" in message]
+        fitting = ((name, i) for name, i in by_name.items() if len(name) <= len(message))
+        found = [i for name, i in fitting if f"'{name}'" in message or f"({name})" in message]
     return list(dict.fromkeys(reversed(found)))
 
 

@@ -15,10 +15,12 @@ RUNTIME = Group("Another runtime", sort_key=3)
 SEARCH = Group("How long and how wide", sort_key=4)
 OUTPUT = Group("What comes out", sort_key=5)
 TENSORFLOW = Group("TensorFlow", sort_key=6)
+PYTORCH = Group("PyTorch", sort_key=7)
 
 Stage = Literal["check", "shape_inference", "optimize", "load", "run", "compare"]
 Level = Literal["all", "extended", "basic", "layout", "none"]
 Entry = Literal["from_keras", "from_function", "from_graph_def", "saved_model", "from_tflite"]
+Exporter = Literal["dynamo", "legacy"]
 Reference = Literal["auto", "none", "onnxruntime-noopt", "reference"]
 
 
@@ -31,7 +33,7 @@ class Settings:
     expected: Annotated[Path | None, Parameter(group=INPUT, help="Known right outputs by name (FILE.npz); they decide who is wrong.")] = None  # fmt: skip
     input_shape: Annotated[tuple[str, ...], Parameter(group=INPUT, negative=(), show_default=False, help="NAME=1,3,224,224: shape of an input that has symbolic dims. Repeatable.")] = ()  # fmt: skip
     dim: Annotated[tuple[str, ...], Parameter(group=INPUT, negative=(), show_default=False, help="batch=2: size of a symbolic dim. Repeatable. Default: 2.")] = ()  # fmt: skip
-    trust: Annotated[bool, Parameter(group=INPUT, negative=(), show_default=False, help="Read pickles (oracle.pkl) named with --inputs or --expected: that runs the code in them.")] = False  # fmt: skip
+    trust: Annotated[bool, Parameter(group=INPUT, negative=(), show_default=False, help="Read pickles (oracle.pkl named with --inputs or --expected, objects in a .pt2): that runs the code in them.")] = False  # fmt: skip
     seed: Annotated[int, Parameter(group=INPUT, help="Seed of generated feeds.")] = 0
 
     stage: Annotated[Stage | None, Parameter(group=FAILURE, help="Reduce the failure of this rung, not the first one that matters.")] = None  # fmt: skip
@@ -65,6 +67,8 @@ class Settings:
     inputs_as_nchw: Annotated[tuple[str, ...], Parameter(group=TENSORFLOW, negative=(), show_default=False, help="Inputs that tf2onnx is to make NCHW, by name (x:0,y:0). Repeatable.")] = ()  # fmt: skip
     outputs_as_nchw: Annotated[tuple[str, ...], Parameter(group=TENSORFLOW, negative=(), show_default=False, help="Outputs that tf2onnx is to make NCHW, by name. Repeatable.")] = ()  # fmt: skip
 
+    keep_names: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Leave the names of tensors and nodes; by default the result says a, b, c... and private/names.json tells what they were.")] = False  # fmt: skip
+    keep_weights: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Leave the numbers, shapes and types of weights and inputs as they are.")] = False  # fmt: skip
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT, help="Folder to write. Default: MODEL.reduced")] = None  # fmt: skip
     tracker: Annotated[str | None, Parameter(group=OUTPUT, help="Draft the issue for this tracker (onnx, pytorch, owner/name, ...). Default: by what fails.")] = None  # fmt: skip
     resume: Annotated[bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Go on where the same command was cut off; nothing that was judged then is run again.")] = False  # fmt: skip
@@ -75,6 +79,10 @@ class Settings:
         Parameter(name=["--quiet", "-q"], group=OUTPUT, negative=(), show_default=False, help="Errors only."),
     ] = False
     verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], group=OUTPUT, negative=(), show_default=False, help="Every candidate, and statistics per pass.")] = False  # fmt: skip
+
+    exporter: Annotated[Exporter, Parameter(group=PYTORCH, help="The exporter: dynamo, or the older one on TorchScript.")] = "dynamo"  # fmt: skip
+    dynamic_shapes: Annotated[str | None, Parameter(group=PYTORCH, help="As torch.onnx.export takes them, a Python literal: '{\"x\": {0: \"batch\"}}'.")] = None  # fmt: skip
+    strict: Annotated[bool, Parameter(group=PYTORCH, negative=(), show_default=False, help="Capture with torch.export.export(strict=True).")] = False  # fmt: skip
 
     def provider_name(self) -> str:
         """The full name of the execution provider."""

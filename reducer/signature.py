@@ -34,6 +34,8 @@ _SHAPE = re.compile(r"(?<!\w)[\[({]\s*(?:[-\w.?<>]+\s*(?:,\s*[-\w.?<>]+\s*)*,?)?
 _NUMBER = re.compile(r"(?<![A-Za-z_\d.])(?<!\w\()(?<!\w\(-)[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _QUOTED = re.compile(r"'([^'\n]{0,200})'|\"([^\"\n]{0,200})\"")
 _SPLIT = re.compile(r"([\s'\"(),;=<>\[\]{}]+)")
+# What ONNX Runtime calls the nodes of a local function that it has inlined.
+_INLINED = "_inlfunc_"
 _TYPE = re.compile(r"^(?:tensor|seq|optional|map|sparse_tensor)\(.*\)$")
 _RUNS = re.compile(r"(?:<(?:name|n|shape)>[\s,:;-]*){2,}")
 
@@ -88,7 +90,7 @@ def _mask_names(text: str, vocabulary: Vocabulary) -> str:
     masked = []
     for part in _SPLIT.split(text):
         core = part.strip(".:")
-        known = core in vocabulary.names and core not in vocabulary.op_types
+        known = (core in vocabulary.names and core not in vocabulary.op_types) or core.startswith(_INLINED)
         masked.append(part.replace(core, "<name>") if known else part)
     return "".join(masked)
 

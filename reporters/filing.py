@@ -10,6 +10,7 @@ from reporters.base import Document, Reporter
 from reporters.draft import BODY_LIMIT, Draft, drafts_of
 from reporters.links import command_line, prefilled, searches
 from reporters.rendering import fenced, render
+from reporters.trackers.base import CONVERTERS
 
 AI_NOTE = "Parts of this report were written by a program (onnx-reduce); I have run the script and read the report."
 
@@ -37,6 +38,7 @@ class Filing(Reporter):
             command=fenced(command_line(draft), "sh"),
             searches=searches(draft),
             checks=checks(finding, draft),
+            why=finding.tracker_why if draft.tracker.repository == finding.tracker else None,
             original=original(finding),
             ai_note=AI_NOTE,
         )
@@ -61,7 +63,7 @@ def checks(finding: Finding, draft: Draft) -> tuple[str, ...]:
         found.append("The inputs were generated. Make sure that they are legal for this model.")
     if finding.failure and finding.failure.symptom in ("wrong_output", "nan_or_inf"):
         found.append("Make sure that the values are ordinary ones: differences at extreme magnitudes are often closed.")
-    if any(s.project == "converter" for s in finding.suspects[:1]):
+    if finding.source.kind == "onnx" and any(s.project in CONVERTERS for s in finding.suspects[:1]):
         found.append("The model itself is not legal: it may be the converter that has to be told.")
     found.append("Read issue.md from the first line to the last one; you sign it.")
     return (*found, *draft.tracker.checks(draft.facts))

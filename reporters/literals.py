@@ -11,7 +11,11 @@ from reducer.finding import Feed
 from reporters.rendering import quoted
 
 NOTHING = "optional(none)"
+# Whole floats up to here are written without their ".0".
+MOST_WHOLE = 1e6
 WIDTH = 100
+# What is left of 120 columns beside `"": np.array(, dtype=""),` in a test method.
+LINE = 80
 _NUMPY = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)|complex(64|128)|string")
 
 
@@ -27,7 +31,7 @@ def is_narrow(feed: Feed) -> bool:
 
 def is_saved(feed: Feed) -> bool:
     """Whether the value lies in inputs.npz."""
-    return feed.values is None and feed.dtype != NOTHING
+    return feed.values is None and feed.dtype != NOTHING and not feed.formula
 
 
 def expression(feed: Feed) -> str:
@@ -36,15 +40,17 @@ def expression(feed: Feed) -> str:
         return "None"
     if is_saved(feed):
         return _from_file(feed)
+    if feed.values is None:
+        return feed.formula
     if feed.dtype.startswith("sequence"):
-        return "[" + ", ".join(_array(item, item_dtype(feed), None) for item in feed.values) + "]"
-    return _array(feed.values, feed.dtype, feed.shape)
+        return "[" + ", ".join(_array(item, item_dtype(feed), None, WIDTH) for item in feed.values) + "]"
+    return _array(feed.values, feed.dtype, feed.shape, LINE - len(feed.name) - len(feed.dtype))
 
 
-def _array(values: Any, dtype: str, shape: tuple[int, ...] | None) -> str:
+def _array(values: Any, dtype: str, shape: tuple[int, ...] | None, room: int) -> str:
     kind = {"string": "object"}.get(dtype, quoted(dtype) if _NUMPY.fullmatch(dtype) else f"ml_dtypes.{dtype}")
     text = literal(_shortest(values, dtype))
-    if len(text) <= WIDTH or dtype == "string":
+    if len(text) <= room or dtype == "string":
         return f"np.array({text}, dtype={kind})" + _reshaped(shape)
     # Spaces stand only between numbers here: any of them is a place to break the line. The array stands in the
     # dict of feeds, four columns in.
@@ -59,9 +65,11 @@ def _reshaped(shape: tuple[int, ...] | None) -> str:
 
 
 def _shortest(values: Any, dtype: str) -> Any:
-    """Floats as the shortest ones that give the same bits in `dtype`."""
+    """Floats as the shortest numbers that give the same bits in `dtype`."""
     if isinstance(values, list | tuple):
         return [_shortest(value, dtype) for value in values]
+    if isinstance(values, float) and values.is_integer() and abs(values) < MOST_WHOLE and str(values) != "-0.0":
+        return int(values)
     if dtype not in ("float16", "float32") or not isinstance(values, float) or not math.isfinite(values):
         return values
     digits = 5 if dtype == "float16" else 9  # enough for any value of that dtype (IEEE 754, section 5.12.2)

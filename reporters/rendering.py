@@ -15,7 +15,18 @@ if TYPE_CHECKING:
 
 # In a wheel the templates lie inside the package; in a checkout beside it.
 _PLACES = (Path(__file__).with_name("_templates"), Path(__file__).resolve().parents[1] / "templates")
-PACKAGES = ("tf2onnx", "tensorflow", "keras", "onnxruntime", "onnx", "numpy", "python")
+PACKAGES = (
+    "torch",
+    "onnxscript",
+    "transformers",
+    "tf2onnx",
+    "tensorflow",
+    "keras",
+    "onnxruntime",
+    "onnx",
+    "numpy",
+    "python",
+)
 
 
 @cache

@@ -16,9 +16,11 @@ from reporters import repro_tf2onnx
 from reporters.base import Document, Reporter
 from reporters.literals import NOTHING, expression, is_narrow, is_saved
 from reporters.privacy import scrub_paths
+from reporters.public import public
 from reporters.rendering import one_line, render, versions
 from reporters.rewriters import REWRITERS, rewriting, rewriting_import
 from reporters.shareable import cleaner
+from reporters.torch_repro import is_torch, torch_script
 from reporters.trackers.base import facts_of
 from reporters.wording import message_of
 
@@ -34,7 +36,7 @@ _PLAIN = "repro/plain.py.j2"
 # What the text of a model says of its outputs when all of them are plain floats.
 _FLOAT_OUTPUTS = re.compile(r"=> \((?:(?:float|double|float16)(?:\[[^\]]*\])? [^\s,()]+(?:, )?)+\)")
 # A message can be very long; what is said at its end tells more than the function that said it.
-MOST_PIECES, PIECE_LENGTH = 2, 100
+MOST_PIECES, PIECE_LENGTH, ENOUGH = 2, 100, 60
 LEVELS = {
     "none": "ORT_DISABLE_ALL",
     "basic": "ORT_ENABLE_BASIC",
@@ -80,7 +82,10 @@ class ReproScript(Reporter):
 
     def render(self, finding: Finding) -> Sequence[Document]:
         """The script, or nothing without a reproduction that can be written down."""
+        finding = public(finding)
         repro = finding.reproduction
+        if repro is not None and is_torch(repro):
+            return [Document("repro_script", "repro.py", torch_script(finding, repro))]
         if repro is not None and repro.form == "tf2onnx":
             return [Document("repro_script", "repro.py", repro_tf2onnx.script(finding, repro, _head(finding, repro)))]
         if repro is None or not _can_write(repro):
@@ -132,7 +137,7 @@ def _values(finding: Finding, repro: Reproduction) -> dict[str, Any]:
         "wide": "complex128" if model is None or "complex" in model else "float64",
         # A path in a message is one of this machine: it says nothing on another and must not leave this one.
         "fragments": (fragments := [piece for piece in repro.fragments if scrub_paths(piece) == piece]),
-        "pieces": [_tail(piece) for piece in sorted(fragments, key=len, reverse=True)[:MOST_PIECES]],
+        "pieces": _telling(fragments),
         "plain": _is_plain(repro, model, narrow),
     }
 
@@ -144,6 +149,12 @@ def _is_plain(repro: Reproduction, model: str | None, narrow: bool) -> bool:
     if repro.mismatch in ("shape", "dtype"):
         return "seq(" not in model
     return repro.mismatch == "value" and _FLOAT_OUTPUTS.search(model) is not None
+
+
+def _telling(fragments: Sequence[str]) -> list[str]:
+    """The longest piece of the message; with the next one where it is short."""
+    longest = sorted(fragments, key=len, reverse=True)[:MOST_PIECES]
+    return [_tail(piece) for piece in (longest[:1] if longest and len(longest[0]) >= ENOUGH else longest)]
 
 
 def _tail(piece: str) -> str:
@@ -237,4 +248,4 @@ def _imports(repro: Reproduction, runs: Sequence[Run], text: bool, code: str | N
 
 def _merged(first: Sequence[str], second: Sequence[str]) -> list[str]:
     """Each line once; plain imports before `from` ones, by name."""
-    return sorted({*first, *second}, key=lambda line: (line.startswith("from "), line.split()[1]))
+    return sorted({*first, *second}, key=lambda line: (line.startswith("from "), line.split()[1], line))

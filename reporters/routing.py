@@ -4,14 +4,35 @@ backend that fails. `trackers()` finds the built-in ones by scanning and others 
 
 from __future__ import annotations
 
+import re
 from functools import cache
+from typing import ClassVar
 
 from reducer.discovery import discover
 from reducer.errors import UsageError
-from reporters.trackers.base import Facts, Tracker
+from reporters.trackers.base import BlankTracker, Facts, Tracker
 
 CONVERTER = "converter"
 DEFAULT, ONNX = "onnxruntime", "onnx"
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+class Elsewhere(BlankTracker):
+    """A repository whose form is not known: the plain layout."""
+
+    name: ClassVar[str] = "elsewhere"
+    repository: ClassVar[str] = ""
+
+    def __init__(self, repository: str) -> None:
+        self.__dict__["repository"] = repository
+
+    def labels(self, facts: Facts) -> tuple[str, ...]:
+        """None is known there."""
+        return ()
+
+    def checks(self, facts: Facts) -> tuple[str, ...]:
+        """What is to be done where no form is known."""
+        return ("No form of this repository is known here: look whether it has one.",)
 
 
 @cache
@@ -22,8 +43,8 @@ def trackers() -> tuple[Tracker, ...]:
 
 
 def tracker_of(facts: Facts) -> Tracker:
-    """The tracker for this finding. `finding.tracker` may be owner/name or the name of a tracker; one that is not
-    known is no reason to write no draft."""
+    """The tracker for this finding. `finding.tracker` may be owner/name or the name of a tracker; a name that
+    is not known is no reason to write no draft."""
     finding = facts.finding
     if finding.tracker:
         found = find(finding.tracker, facts)
@@ -41,19 +62,22 @@ def tracker_of(facts: Facts) -> Tracker:
 
 
 def find(name: str, facts: Facts) -> Tracker | None:
-    """By the name of a tracker, or by repository: the form there that suits the failure."""
+    """By the name of a tracker, or by repository: the form there that suits the failure, else the plain layout."""
     exact = next((t for t in trackers() if t.name == name.lower()), None)
     if exact is not None:
         return exact
     there = [t for t in trackers() if t.repository.lower() == name.lower()]
+    if not there and _REPOSITORY.fullmatch(name):
+        return Elsewhere(name)
     return next((t for t in there if t.suits(facts)), there[0] if there else None)
 
 
 def check_name(name: str) -> None:
     """Raise UsageError for a tracker that is not known."""
     known = trackers()
-    if not any(name.lower() in (t.name, t.repository.lower()) for t in known):
-        raise UsageError(f"no tracker is called {name!r}", "known are " + ", ".join(t.name for t in known))
+    if not any(name.lower() == t.name for t in known) and not _REPOSITORY.fullmatch(name):
+        names = ", ".join(t.name for t in known)
+        raise UsageError(f"no tracker is called {name!r}", f"give owner/name, or one of {names}")
 
 
 def _by_project(project: str | None, facts: Facts) -> Tracker | None:

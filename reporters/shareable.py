@@ -13,6 +13,7 @@ from typing import Any
 from reducer.finding import Finding
 from reducer.signature import Vocabulary, normalise
 from reporters.privacy import scrub, scrub_paths
+from reporters.public import public
 
 MASK = "<name>"
 _WORDS = re.compile(r"[\w./:-]+")
@@ -20,6 +21,7 @@ _WORDS = re.compile(r"[\w./:-]+")
 
 def shareable(finding: Finding) -> Finding:
     """The same finding with every text cleaned. Structure, numbers and the reduced model stay as they are."""
+    finding = public(finding)
     vocabulary = Vocabulary(private_names(finding), frozenset(finding.reduced.op_types if finding.reduced else ()))
     cleaned = _cleaned(finding, cleaner(finding))
     return replace(

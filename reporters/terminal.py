@@ -50,9 +50,10 @@ def print_summary(finding: Finding, console: Console, folder: Path) -> None:
 
 
 def print_passes(finding: Finding, console: Console) -> None:
-    """Calls and successes of every phase and pass."""
+    """Calls, successes and seconds in the oracle of every phase and pass."""
     for row in finding.search.passes:
-        _row(console, "pass", f"{row['calls']:>5} calls {row['successes']:>4} kept  {row['pass']}")
+        spent = f"{row.get('seconds', 0.0):8.3f} s"
+        _row(console, "pass", f"{row['calls']:>5} calls {row['successes']:>4} kept {spent}  {row['pass']}")
 
 
 def _headline(finding: Finding) -> str:

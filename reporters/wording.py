@@ -48,4 +48,5 @@ def summary_of(facts: Facts) -> str:
     sure = f"It fails in the same way in {reduced.reproduced} fresh processes."
     if finding.flaky:
         sure += f" The failure comes and goes: it was seen in {finding.flaky} runs."
-    return f"A model of {counted(reduced.nodes)} ({ops}), cut out of one of {finding.source.nodes}: {what}. {sure}"
+    cut = f", cut out of one of {finding.source.nodes}" if finding.source.nodes > reduced.nodes else ""
+    return f"A model of {counted(reduced.nodes)} ({ops}){cut}: {what}. {sure}"

@@ -26,7 +26,8 @@ class OnnxScriptOptimizer(Rewriter):
         if not off:
             return onnxscript.optimizer.optimize(model)
         everything = rewriter._DEFAULT_REWRITE_RULES
-        rewriter._DEFAULT_REWRITE_RULES = tuple(r for i, r in enumerate(everything) if _named(i, r) not in off)
+        kept = tuple(r for i, r in enumerate(everything) if _named(i, r) not in off)
+        rewriter._DEFAULT_REWRITE_RULES = kept or (_idle_rule(),)
         graph = ir.from_proto(model)
         try:
             folding = {"should_fold": lambda _: False} if FOLDING in off else {}
@@ -45,3 +46,16 @@ class OnnxScriptOptimizer(Rewriter):
 def _named(position: int, rule: Any) -> str:
     """The rule's name; its place in the default list where it has none."""
     return str(getattr(rule, "name", None) or f"rule {position}")
+
+
+def _idle_rule() -> Any:
+    """A rule that no model fits: a set of none is refused."""
+    from onnxscript.rewriter import pattern
+
+    def target(op: Any, x: Any) -> Any:
+        return op.NoSuchOperator(x, _domain="no.such.domain")
+
+    def replacement(op: Any, x: Any) -> Any:
+        return op.Identity(x)
+
+    return pattern.RewriteRule(target, replacement)

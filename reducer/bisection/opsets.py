@@ -17,6 +17,7 @@ from reducer.finding import VersionFact
 from reducer.frontends.onnx import load_source, parse_model
 from reducer.frontends.subject import Subject
 from reducer.programs.onnx import OnnxProgram
+from reducer.saving import FEW_BYTES, outside_bytes
 from reducer.worker.host import Host
 from reducer.worker.protocol import RETURNED, Call
 
@@ -54,6 +55,8 @@ def sweep_opsets(
 def _at(judge: ModelJudge, host: Host, opset: int, own: int) -> Told:
     if opset == own:
         return judge.judge_model(host, judge.subject)
+    if outside_bytes(judge.subject.program) > FEW_BYTES:
+        return Told(Verdict.UNKNOWN, "cannot be converted: its weights are too large for the version converter")
     raw = judge.subject.program.model_bytes(inline=True)
     answer = host.call(Call(CONVERT, {"opset": opset}, (raw,), CONVERT_SECONDS))
     if answer.outcome != RETURNED or not answer.blobs:
@@ -70,7 +73,7 @@ def _converted(subject: Subject, raw: bytes, host: Host) -> Subject:
 
 
 def describe(facts: Sequence[VersionFact]) -> str:
-    """ "opset: fails at 13 to 18, passes at 19 to 23, unknown at 7 to 12"."""
+    """ "fails at opset 13 to 18, passes at 19 to 23, unknown at 7 to 12"."""
     ranges: dict[str, list[str]] = {}
     start = 0
     for index in range(1, len(facts) + 1):
@@ -78,5 +81,6 @@ def describe(facts: Sequence[VersionFact]) -> str:
             first, last = facts[start].version, facts[index - 1].version
             ranges.setdefault(facts[start].outcome, []).append(first if first == last else f"{first} to {last}")
             start = index
-    order = ("fails", "passes", "differs", "unknown")
-    return f"{AXIS}: " + ", ".join(f"{name} at {' and '.join(ranges[name])}" for name in order if name in ranges)
+    order = [name for name in ("fails", "passes", "differs", "unknown") if name in ranges]
+    told = (f"{name} at {f'{AXIS} ' if name == order[0] else ''}{' and '.join(ranges[name])}" for name in order)
+    return ", ".join(told)

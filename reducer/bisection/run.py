@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ _OUTCOME = {Verdict.FAILS: "fails", Verdict.PASSES: "passes", Verdict.DIFFERS: "
 @dataclass(frozen=True)
 class Task:
     """What to bisect. `among` are the releases to choose from (all that have wheels when empty), `beside` further
-    requirements of every environment, `base` the interpreter that environments are made from."""
+    requirements of every environment, `base` the interpreter that environments are made from. `likely` is where the
+    failure was seen: looked at first where it is among them."""
 
     package: str
     base: str
@@ -39,6 +40,7 @@ class Task:
     among: tuple[str, ...] = ()
     good: str | None = None
     bad: str | None = None
+    likely: str | None = None
     most: int = MOST
 
 
@@ -82,14 +84,17 @@ class _Asked:
 def bisect(task: Task, judge: Judge, say: Callable[[str], None]) -> Found:
     """Ask releases until the window is known. Raises UsageError when releases cannot be listed or installed at all,
     and when a release that the user named is not among them."""
-    versions = in_order(task.among) if task.among else released(task.package, _python_of(task.base))
+    versions = in_order(task.among, all_of_them=True) if task.among else released(task.package, _python_of(task.base))
     for option, version in (("--good", task.good), ("--bad", task.bad)):
         if version is not None and version not in versions:
             hint = f"there are {versions[0]} to {versions[-1]}" if versions else "there are none"
             raise UsageError(f"{option} {version}: {task.package} has no such release for this Python", hint)
     asked = _Asked(task, judge, say)
     search = Search(versions, asked, task.most)
-    window = search.window(task.bad, task.good)
+    start = task.bad or (task.likely if task.likely in versions else None)
+    window = search.window(start, task.good)
+    if window.older is None and task.bad is None and start is not None:
+        window = search.window(None, task.good)
     facts = tuple(_fact(task.package, v, asked.told[v], window, versions) for v in versions if v in asked.told)
     told = _sentence(task, window, asked)
     if search.exhausted:
@@ -100,9 +105,9 @@ def bisect(task: Task, judge: Judge, say: Callable[[str], None]) -> Found:
 def _sentence(task: Task, window: Window, asked: _Asked) -> str:
     told = asked.told
     if window.older is None and told and all(t.verdict is Verdict.UNKNOWN for t in told.values()):
-        return f"{task.package}: none of {len(told)} releases tried can tell"
+        return f"cannot be told: none of {len(told)} releases of {task.package} can run it"
     if task.bad is not None and window.older is None:
-        return f"{task.package}: {task.bad} does not fail: {told[task.bad].detail}"
+        return f"does not fail in {task.package} {task.bad} (what was seen: {told[task.bad].verdict})"
     return sentence(task.package, window, len(told))
 
 
@@ -145,7 +150,7 @@ def package_of(finding: Mapping[str, Any]) -> str:
 
 
 def task_of(finding: Mapping[str, Any], task: Task) -> Task:
-    """The task with the release that the finding was made with as the failing one, and its other releases beside."""
+    """The task with the release that the finding was made with, and its other releases beside."""
     environment = finding.get("environment") or {}
     package = canonicalize_name(task.package)
     pins = list(environment.get("requirements") or ())
@@ -157,7 +162,7 @@ def task_of(finding: Mapping[str, Any], task: Task) -> Task:
         if name not in (package, "numpy", *named):
             named.add(name)
             beside.append(pin)
-    return replace(task, beside=tuple(beside), bad=task.bad or environment.get(task.package))
+    return replace(task, beside=tuple(beside), likely=environment.get(task.package))
 
 
 def bisect_finding(
@@ -168,13 +173,17 @@ def bisect_finding(
         return bisect(task_of(finding, task), judge, say)
 
 
+def _of(packages: Iterable[str], sentence: str) -> bool:
+    return any(f" {package} " in sentence for package in packages)
+
+
 def write_back(folder: Path, found: Found) -> None:
     """Put versions and window into finding.json, atomically; those of other packages stay."""
     path = folder / FINDING
     finding = json.loads(path.read_text(encoding="utf-8"))
     packages = {fact.package for fact in found.facts}
     kept = [fact for fact in finding.get("versions") or [] if fact.get("package") not in packages]
-    sentences = [s for s in (finding.get("window") or "").split("; ") if s and s.split(":")[0] not in packages]
+    sentences = [s for s in (finding.get("window") or "").split("; ") if s and not _of(packages, s)]
     finding["versions"] = [*kept, *map(asdict, found.facts)]
     finding["window"] = "; ".join([*sentences, found.window])
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")

@@ -29,7 +29,7 @@ class Verdict(StrEnum):
 class End:
     """One end of the window. `fails` is the outermost failing release found. `passes` is the nearest release beyond
     that does not fail, None when the last one still fails (`open`) or nothing beyond can tell; `between` are those
-    between the two."""
+    between the two, from old to new."""
 
     fails: str
     passes: str | None
@@ -142,31 +142,31 @@ class Search:
         return None, good
 
     def _closed(self, fails: int, passes: int, step: int) -> End:
-        between = tuple(self.versions[i] for i in range(fails + step, passes, step))
+        between = tuple(self.versions[min(fails, passes) + 1 : max(fails, passes)])
         return End(self.versions[fails], self.versions[passes], between)
 
 
 def sentence(package: str, window: Window, asked: int) -> str:
-    """The window as one reads it: "onnxruntime: fails since 1.24.1, last good 1.23.2, fixed in 1.27.0"."""
+    """The window as one reads it: "fails since onnxruntime 1.24.1, last good 1.23.2, still fails in 1.32.0".
+    "since" is said of a regression only: a good release below was seen."""
     if window.older is None or window.newer is None:
-        return f"{package}: fails in none of {asked} releases tried"
-    return f"{package}: {_since(window.older)}, {_until(window.newer)}"
+        return f"fails in none of {asked} releases of {package} tried"
+    return f"{_since(package, window.older)}, {_until(window.newer)}"
 
 
-def _since(end: End) -> str:
-    if end.open:
-        return f"fails since {end.fails} or before"
+def _since(package: str, end: End) -> str:
     if end.passes is None:
-        return f"fails since {end.fails} or before (older ones cannot tell)"
+        older = "" if end.open else " (older ones cannot tell)"
+        return f"fails in {package} {end.fails} already{older}"
     gap = f" ({_listed(end.between)} cannot tell)" if end.between else ""
-    return f"fails since {end.fails}, last good {end.passes}{gap}"
+    return f"fails since {package} {end.fails}, last good {end.passes}{gap}"
 
 
 def _until(end: End) -> str:
     if end.open:
         return f"still fails in {end.fails}"
     if end.passes is None:
-        return f"last seen failing in {end.fails} (newer ones cannot tell)"
+        return f"last seen in {end.fails} (newer ones cannot tell)"
     gap = f", {_listed(end.between)} cannot tell" if end.between else ""
     return f"fixed in {end.passes} (last bad {end.fails}{gap})"
 

@@ -65,12 +65,13 @@ def _say(text: str) -> None:
 
 def _task(options: BisectOptions, package: str) -> Task:
     from reducer.bisection.run import Task
+    from reducer.environments.interpreter import place_of
 
     if options.most < 1:
         raise UsageError(f"--most takes 1 or more, not {options.most}")
     among = tuple(options.among.split(",")) if options.among else ()
-    base = str(options.python) if options.python else sys.executable
-    return Task(package, base, options.with_packages, among, options.good, options.bad, options.most)
+    base = place_of(options.python)
+    return Task(package, base, options.with_packages, among, options.good, options.bad, most=options.most)
 
 
 def _by_script(options: BisectOptions) -> Found:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from reducer.engine.events import Event, Improved, Judged, Listener, PassFault, PassStarted
 from reducer.engine.verdict import Judgement, Oracle, Verdict
@@ -20,6 +20,10 @@ P = TypeVar("P", bound=Program)
 
 class OutOfBudget(Exception):
     """The calls or seconds that the user allowed are used up; the best so far stands."""
+
+
+class TurnOver(OutOfBudget):
+    """The time that one part of the work was given is used up; what it found stands, and the rest goes on."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,11 @@ class Problem(Generic[P]):
         self.phase = ""
         self.calls = self.cache_hits = self.speculated = 0
         self.oracle_seconds = 0.0
+        # What else must hold of a candidate that fails in the same way: "" when it does, else why not.
+        self.guard: Callable[[P], str] | None = None
+        # Until when the present part of the work may go on (time.perf_counter), None: no limit of its own.
+        self.deadline: float | None = None
+        self.spent_in: defaultdict[str, float] = defaultdict(float)
         self.successes: Counter[str] = Counter()
         self.tries: Counter[str] = Counter()
         self._started, self._ended = time.perf_counter(), 0.0
@@ -133,6 +142,7 @@ class Problem(Generic[P]):
         self.calls += 1
         self.tries[self.phase] += 1
         self.oracle_seconds += spent
+        self.spent_in[self.phase] += spent
         self._cache[key] = judgement
         self._report(key, candidate, replace(judgement, seconds=spent), cached=False)
 
@@ -148,6 +158,18 @@ class Problem(Generic[P]):
     def spent(self, seconds: float) -> None:
         """Time in isolated runs that serve the search without judging a candidate: recording types and values."""
         self.oracle_seconds += seconds
+
+    def statistics(self) -> tuple[dict[str, Any], ...]:
+        """Calls, successes and wall seconds in the oracle of every phase and pass, in the order of their first call."""
+        return tuple(
+            {
+                "pass": name,
+                "calls": calls,
+                "successes": self.successes[name],
+                "seconds": round(self.spent_in[name], 4),
+            }
+            for name, calls in self.tries.items()
+        )
 
     @property
     def seconds(self) -> float:
@@ -169,6 +191,8 @@ class Problem(Generic[P]):
             raise OutOfBudget(f"{self.calls} calls")
         if self.budget.seconds is not None and self.seconds >= self.budget.seconds:
             raise OutOfBudget(f"{self.seconds:.0f} s")
+        if self.deadline is not None and time.perf_counter() > self.deadline:
+            raise TurnOver(self.phase)
 
     def _run(self, key: str, candidate: P, upcoming: Iterable[P]) -> tuple[Judgement, float]:
         if self._pool is None:
@@ -201,4 +225,6 @@ class Problem(Generic[P]):
     def _timed(self, candidate: P) -> tuple[Judgement, float]:
         start = time.perf_counter()
         judgement = self._oracle.judge(candidate)
+        if judgement.verdict is Verdict.INTERESTING and self.guard is not None and (why := self.guard(candidate)):
+            judgement = Judgement(Verdict.INVALID, judgement.signature, judgement.seconds, why)
         return judgement, time.perf_counter() - start

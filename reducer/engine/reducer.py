@@ -130,11 +130,15 @@ class Reducer(Generic[P]):
         edits = list(reduction.propose(self.problem.best))
         if edits:
             self.problem.enter(reduction.name)
+        missed = 0
         for position, edit in enumerate(edits):
             candidate = _applied(edit, self.problem.best)
             if candidate is not None:
                 ahead = [_applied(later, self.problem.best) for later in edits[position + 1 : position + 2]]
-                self.problem.consider(candidate, [program for program in ahead if program is not None])
+                kept = self.problem.consider(candidate, [program for program in ahead if program is not None])
+                missed = 0 if kept else missed + 1
+                if reduction.patience and missed >= reduction.patience:
+                    return
 
 
 def _applied(edit: Edit[P], program: P) -> P | None:

@@ -1,7 +1,8 @@
 """What old wheels need beside them and do not say: one table, each line with its reason.
 
 A wheel is not mended when a later release of what it depends on breaks it; `--with onnxruntime==1.17.3` would
-install, and fail to import. Every line was tried (docs/versions.md says how).
+install, and fail to import. What a wheel's own metadata says needs no line here (onnx 1.13 and protobuf), nor what
+was tried and works (onnx 1.14 to 1.16 with numpy 2 and protobuf 7).
 """
 
 from __future__ import annotations
@@ -26,12 +27,8 @@ class Bound:
 
 BOUNDS = (
     Bound("onnxruntime", "1.19", "numpy<2", "built against the C API of numpy 1: the import fails under numpy 2"),
-    Bound("onnx", "1.17", "numpy<2", "built and tested with numpy 1 only"),
-    Bound("onnx", "1.13", "protobuf<4", "generated code of protobuf 3: the import fails under 4"),
-    Bound("onnx", "1.16", "protobuf<5", "generated code that protobuf 5 no longer reads without a warning or at all"),
-    Bound("tf2onnx", "1.17", "numpy<2", "uses names that numpy 2 has removed (np.cast, np.object)"),
-    Bound("tf2onnx", "1.17", "protobuf<4", "its own metadata wants protobuf 3.20"),
-    Bound("torch", "2.3", "numpy<2", "built against the C API of numpy 1"),
+    Bound("tf2onnx", "1.17", "numpy<2", "uses np.cast and np.product, which numpy 2 has removed"),
+    Bound("onnxslim", "0.1.42", "sympy", "imports it without asking for it (seen in 0.1.2 to 0.1.16)"),
 )
 
 

@@ -57,8 +57,10 @@ def made_once(key: str, make: Callable[[Path], None], proof: str) -> Path:
         raise UsageError(f"cannot write to the cache {place}: {error.strerror}", hint) from error
     try:
         make(draft)
-        with contextlib.suppress(OSError):  # another run was faster: its folder is as good
-            os.rename(draft, target)
+        os.rename(draft, target)
+    except OSError as error:
+        if not (target / proof).exists():  # else another run was faster: its folder is as good
+            raise UsageError(f"cannot write to the cache {place}: {error.strerror}") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return target

@@ -65,6 +65,8 @@ def install(folder: Path, requirements: Sequence[str], base: str) -> None:
         if is_offline(ended.output):
             hint = "the package index cannot be reached: connect, or name an interpreter that has it with --python"
             raise IndexUnreachable(text, hint)
+        if "ResolutionImpossible" in ended.output:
+            raise Conflict(text, "these exclude each other: name another release of one of them with --with")
         raise UsageError(text, "see which releases there are with: python -m pip index versions NAME")
 
 
@@ -119,6 +121,10 @@ def run(command: Sequence[str], python: str = sys.executable, seconds: float = I
 
 # What pip and urllib3 print of an index that does not answer.
 _OFFLINE = ("Retrying (Retry(", "NewConnectionError", "Max retries exceeded", "Temporary failure in name resolution")
+
+
+class Conflict(UsageError):
+    """The requirements exclude each other."""
 
 
 class IndexUnreachable(UsageError):

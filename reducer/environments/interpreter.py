@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 from reducer.environments.bounds import bounds_for
 from reducer.environments.cache import key_of, made_once
-from reducer.environments.installer import PYTHON, install, python_in, run
+from reducer.environments.installer import PYTHON, Conflict, install, python_in, run
 from reducer.errors import UsageError
 
 # What the child's modules import, and the runtime that is the first suspect.
@@ -65,15 +67,24 @@ def interpreter_of(python: Path | None, requirements: Sequence[str], say: Callab
     Raises UsageError when it is no Python, lacks what is needed, or cannot be made.
     """
     if requirements:
-        return made_for([parse(text) for text in requirements], say, str(python) if python else sys.executable)
+        return made_for([parse(text) for text in requirements], say, place_of(python))
     if python is None:
         return Interpreter()
-    missing = facts_of(str(python), NEEDED).missing
+    place = place_of(python)
+    missing = facts_of(place, NEEDED).missing
     if missing:
         name, reason = next(iter(missing.items()))
         hint = f"{python} -m pip install {' '.join(missing)}"
         raise UsageError(f"{python} cannot import {name}: {reason}", hint)
-    return Interpreter(str(python.absolute()), NEEDED)
+    return Interpreter(place, NEEDED)
+
+
+def place_of(python: Path | None) -> str:
+    """The interpreter's path: as given, or found as a shell would; this one for None. Links stay: a virtual
+    environment's python is one."""
+    if python is None:
+        return sys.executable
+    return os.path.abspath(shutil.which(python) or python)
 
 
 def parse(text: str) -> Requirement:
@@ -115,7 +126,10 @@ def made_for(
 
     def make(draft: Path) -> None:
         say(f"installing {', '.join(map(str, asked))} (once; kept in the cache)")
-        install(draft, requirements, base)
+        try:
+            install(draft, requirements, base)
+        except Conflict:  # with the releases that are here: any others then
+            install(draft, [*map(str, asked), *beside, *bounds, *narrow], base)
         broken = facts_of(python_in(draft), needed).missing
         if broken:
             name, reason = next(iter(broken.items()))

@@ -29,9 +29,10 @@ _CHUNK = 1 << 24
 
 
 class ExternalWeights:
-    """Makes WeightRecords. `base` holds the model's own external files, `spill` our weights file."""
+    """Makes WeightRecords. `base` holds the model's own external files, `spill` our weights file; without a place to
+    spill, weights stay inside."""
 
-    def __init__(self, base: Path | None, spill: Path) -> None:
+    def __init__(self, base: Path | None, spill: Path | None) -> None:
         self._base, self._spill = base, spill
         self._used = self._small = self._in_attributes = 0
         # The same bytes of a file are spilled once, however many tensors name them.
@@ -51,7 +52,7 @@ class ExternalWeights:
                 return self._point_at(tensor, dims, self._spilled(tensor, extent))
             self._small += extent.length
             _hold(tensor, extent.read())
-        elif len(tensor.raw_data) >= SPILL_FROM_BYTES and len(tensor.raw_data) == fitting_bytes(tensor):
+        elif self._spill and len(tensor.raw_data) >= SPILL_FROM_BYTES and len(tensor.raw_data) == fitting_bytes(tensor):
             # Raw data of a wrong length is the fault itself, perhaps: it stays as it is.
             return self._point_at(tensor, dims, self._spill_raw(tensor))
         encoded = wire.field(wire.GRAPH_INITIALIZER, tensor.SerializeToString())
@@ -70,20 +71,27 @@ class ExternalWeights:
                     )
                 _hold(tensor, extent.read())
 
+    def _place(self) -> Path:
+        if self._spill is None:
+            raise UsageError("there is no folder for weights of that size")
+        return self._spill
+
     def _spill_raw(self, tensor: TensorProto) -> Extent:
-        _need_space(self._spill, len(tensor.raw_data))
-        with open(self._spill / WEIGHTS_FILE, "ab") as stream:
+        place = self._place()
+        _need_space(place, len(tensor.raw_data))
+        with open(place / WEIGHTS_FILE, "ab") as stream:
             start = _align(stream)
             stream.write(tensor.raw_data)
-        return Extent(self._spill / WEIGHTS_FILE, start, len(tensor.raw_data))
+        return Extent(place / WEIGHTS_FILE, start, len(tensor.raw_data))
 
     def _spilled(self, tensor: TensorProto, extent: Extent) -> Extent:
         """The extent in our own file that holds a copy; what lies in our folder already is not copied again."""
-        target = self._spill / WEIGHTS_FILE
-        if extent.path.parent == Path(os.path.realpath(self._spill)):
-            return Extent(self._spill / extent.path.name, extent.offset, extent.length)
+        place = self._place()
+        target = place / WEIGHTS_FILE
+        if extent.path.parent == Path(os.path.realpath(place)):
+            return Extent(place / extent.path.name, extent.offset, extent.length)
         if extent not in self._copies:
-            _need_space(self._spill, extent.length)
+            _need_space(place, extent.length)
             with open(extent.path, "rb") as source, open(target, "ab") as stream:
                 self._copies[extent] = _align(stream)
                 source.seek(extent.offset)

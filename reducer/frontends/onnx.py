@@ -92,8 +92,9 @@ def _unreadable(origin: str, reason: str) -> UsageError:
     )
 
 
-def load_source(model: onnx.ModelProto, base_folder: Path | None, spill: Path) -> OnnxSource:
-    """The records of a model. External data is read from `base_folder`; big weights go to the folder `spill`."""
+def load_source(model: onnx.ModelProto, base_folder: Path | None, spill: Path | None) -> OnnxSource:
+    """The records of a model. External data is read from `base_folder`; big weights go to the folder `spill`, or
+    stay inside without one."""
     externals = ExternalWeights(base_folder, spill)
     externals.inline_rest(model)
     model_functions = {(f.domain, f.name) for f in model.functions}

@@ -14,6 +14,7 @@ from reducer.schemas import Bound, Parameter, allowed_since, bound_types, schema
 from reducer.worker.protocol import RETURNED, Call
 
 KERNELS = "reducer.worker.knowledge:kernel_table"
+MISSING = "NOT_IMPLEMENTED"
 MOST_NODES = 8
 SECONDS = 20.0
 
@@ -43,6 +44,8 @@ class KernelLocalizer(Localizer):
 
     def _runtime(self, evidence: Evidence, record: NodeRecord, bound: Bound | None) -> Iterable[Suspect]:
         """What the runtime lacks: the operator, or a kernel for these types."""
+        if bound is not None and not any(word in evidence.message for word in (MISSING, "registered")):
+            return  # the runtime complains of something else
         domain, bare = split_type(record.ref.op_type)
         answer = evidence.prober.host.call(Call(KERNELS, {"domain": domain, "op_type": bare}, (), SECONDS))
         if answer.outcome != RETURNED:
@@ -51,7 +54,7 @@ class KernelLocalizer(Localizer):
         # A schema without a kernel may be a function: only a domain that nobody knows is the model's own.
         if table["known"] is False and not table["kernels"]:
             yield unknown(evidence, record, name, domain)
-        elif "NOT_IMPLEMENTED" in evidence.message:
+        elif MISSING in evidence.message:
             text = missing_kernel(table, bound, record.ref.op_type, evidence.plan.provider)
             if text:
                 yield Suspect("type", record.ref.op_type, text, name, "onnxruntime")

@@ -21,6 +21,8 @@ class CrashOracle(Oracle):
     still go away without it: else it is another one with the same words."""
 
     target: FailureSignature
+    # Where the model must run for the failure to count as cured; None: in the same backend without optimizations.
+    without: Probe | None = None
 
     def __init__(
         self, prober: Prober, probe: Probe, target: FailureSignature, vocabulary: Vocabulary, limits: Limits
@@ -67,6 +69,6 @@ class CrashOracle(Oracle):
     def _context_holds(self, program: OnnxProgram, seconds: float, *, fresh: bool) -> bool:
         if self.target.context != CURED:
             return True
-        without = replace(self.probe, options={**self.probe.options, "opt_level": "none"})
+        without = self.without or replace(self.probe, options={**self.probe.options, "opt_level": "none"})
         observations, _ = self.prober.climb(program, Order((without,)), seconds, fresh=fresh)
         return observations[-1].outcome == PASSED

@@ -35,7 +35,9 @@ class ReductionPass(ABC, Generic[P]):
 
     Every edit gives a valid program or EditConflict, and a strictly smaller one unless `may_grow`. `rank` orders
     the passes of one stage. The edits of an `eager` pass nearly always keep the failure: they are made to every
-    candidate in advance and cost no call of their own.
+    candidate in advance and cost no call of their own. After `patience` misses in a row (0: never) the rest of the
+    proposals is left. `changes_values`: the outputs for the same inputs, or the inputs, become others, which is not
+    for failures that known right outputs tell. `changes_numbers`: weights and feeds do (`--keep-weights`).
     """
 
     name: ClassVar[str]
@@ -45,6 +47,9 @@ class ReductionPass(ABC, Generic[P]):
     kinds: ClassVar[tuple[str, ...]] = ("onnx",)
     may_grow: ClassVar[bool] = False
     eager: ClassVar[bool] = False
+    patience: ClassVar[int] = 0
+    changes_values: ClassVar[bool] = False
+    changes_numbers: ClassVar[bool] = False
 
     @abstractmethod
     def propose(self, program: P) -> Iterable[Edit[P]]:

@@ -15,6 +15,8 @@ from pathlib import Path
 from reducer.errors import EditConflict
 from reducer.programs import wire
 from reducer.programs.base import CutMode, NodeId, NodeRef, Program, Size
+from reducer.programs.fed import Fed
+from reducer.programs.onnx_size import detail
 from reducer.programs.onnx_source import FunctionKey, NodeRecord, OnnxSource, WeightRecord, rebuilt, rename_reads
 from reducer.programs.onnx_tensors import big_extent, constant_wire, inline_weight, type_of_tensor
 
@@ -39,7 +41,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class OnnxProgram(Program):
-    """Kept nodes of a source with the edits made to them."""
+    """Kept nodes of a source with the edits made to them. `fed` are feeds that belong to the program."""
 
     source: OnnxSource
     keep: frozenset[NodeId]
@@ -47,6 +49,7 @@ class OnnxProgram(Program):
     patches: Mapping[NodeId, NodeRecord] = field(default_factory=dict)
     selected: tuple[str, ...] | None = None
     declared: Mapping[str, bytes] = field(default_factory=dict)
+    fed: Mapping[str, Fed] = field(default_factory=dict)
     bare: bool = False
     whole: bool = False
     policy: Policy = Policy()
@@ -232,12 +235,13 @@ class OnnxProgram(Program):
         return next((Path(ref.path).parent for ref in refs if big_extent(ref) is not None), None)
 
     # --- order and identity ----------------------------------------------------------------------------------
+    @cached_property
+    def _size(self) -> Size:
+        return (len(self.nodes()), *detail(self))
+
     def size(self) -> Size:
-        """(nodes with bodies and functions, inputs and outputs and constants, untyped outputs, notes)."""
-        face = self.interface
-        edges = len(face.inputs) + len(face.outputs) + len(face.constants) + len(face.weights)
-        untyped = sum(1 for name in face.outputs if self.type_of(name) is None)
-        return (len(self.nodes()), edges, untyped, int(not self.bare))
+        """Nodes with bodies and functions, then what programs/onnx_size.py counts."""
+        return self._size
 
     def key(self) -> str:
         """Kept ids and edits, hashed."""
@@ -249,6 +253,7 @@ class OnnxProgram(Program):
             [(i, hashlib.sha256(p.encoded).hexdigest()) for i, p in sorted(self.patches.items())],
             self.interface.outputs,
             sorted(self.declared.items()),
+            [(name, fed.digest) for name, fed in sorted(self.fed.items())],
             (self.bare, self.whole, self.policy.by_command, self.source.tag),
         )
         return hashlib.blake2b(bytes(bits) + repr(rest).encode(), digest_size=16).hexdigest()

@@ -27,15 +27,17 @@ from reducer.observation import HUNG, PASSED, SKIPPED, Observation, Probe
 from reducer.oracles.capture import Capture
 from reducer.oracles.command import CommandOracle
 from reducer.oracles.confirm import TIMES
-from reducer.oracles.flaky import RECHECK_CALLS, Rate, Repeating, Settling, confirmed_best, measured
+from reducer.oracles.flaky import RECHECK_CALLS, Rate, Repeating, Settling, measured
 from reducer.oracles.ladder import CHECKER, Ladder
 from reducer.oracles.lifter import Lifter
 from reducer.oracles.limits import Limits, first_limit
 from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.prober import Order, Prober
+from reducer.oracles.simplifier import Simplifier
 from reducer.passes.base import Stage
 from reducer.programs.base import NodeId
 from reducer.programs.onnx import OnnxProgram
+from reducer.publishing import Wish, final_edition
 from reducer.recording import Recorder
 from reducer.resuming import remembered
 from reducer.saving import FEW_BYTES, outside_bytes, save_model
@@ -110,7 +112,7 @@ class OnnxSession(Session):
         return {
             "source": subject.sha256,
             "inputs": [digest(path) for path in given if path is not None],
-            "environment": {name: facts.get(name) for name in ("onnx", "onnxruntime", "numpy")},
+            "environment": {name: facts.get(name) for name in ("onnx", "onnxruntime", "numpy", "requirements")},
             "options": json.loads(json.dumps(options)),
             "target": target.oracle.target.id,
         }
@@ -163,11 +165,22 @@ class OnnxSession(Session):
         stable = rate.result()
         by_script = isinstance(target.oracle, CommandOracle)  # its repro script runs that very command
         times = 0 if by_script else TIMES if stable.stable else FLAKY_TIMES
-        confirmed = confirmed_best(problem, target.oracle, times)
+        wish = Wish(settings.keep_names, settings.keep_weights, times, stable.repetitions)
+        final, confirmed = final_edition(problem, target.oracle, prober, wish)
         if status == "reduced" and not (stable.stable and confirmed.stable):
             status = "flaky"
         end = Conclusion(
-            subject, target.oracle, target.aim, target.ladder, target.plan, target.message, problem, status, confirmed
+            subject,
+            target.oracle,
+            target.aim,
+            target.ladder,
+            target.plan,
+            target.message,
+            problem,
+            status,
+            confirmed,
+            final,
+            wish,
         )
         finding = conclude(end, prober, workspace)
         return finding if stable.stable else replace(finding, flaky=str(stable))
@@ -189,12 +202,13 @@ class OnnxSession(Session):
 
     def _search(self, subject: Subject, prober: Prober, target: Target, problem: Problem[OnnxProgram]) -> str:
         """Reduce; the status of the finding."""
-        passes = registry.passes(self.kind)
+        passes = [p for p in registry.passes(self.kind) if not (p.changes_values and _fixed_values(target))]
+        passes = [p for p in passes if not (p.changes_numbers and self.settings.keep_weights)]
         capture = Capture(prober, self.host.folder / WEIGHTS / "values.bin", target.oracle.limits, target.plan.extra)
         try:
             problem.enter("inferring types")
             problem.best = program = capture.types(subject.program)
-            reducer = Reducer(problem, [p for p in passes if p.stage is not Stage.INSIDE])
+            reducer = Reducer(problem, [p for p in passes if p.stage is Stage.CUT])
             # For a foreign check recorded values are a second thought: a suspect named by its output comes first.
             if not (self.settings.check and reducer.glance(self._seeds(program, prober, target, []))):
                 problem.enter("recording values")
@@ -204,7 +218,7 @@ class OnnxSession(Session):
             while lifter.lift(problem):
                 target.oracle.learn_names(problem.best)
                 reducer.run(self._seeds(problem.best, prober, target, []))
-            Reducer(problem, passes).finish()
+            Simplifier(prober, capture, lambda program: self._learn(capture, program, target), passes).run(problem)
         except OutOfBudget:
             return "budget_exhausted"
         except KeyboardInterrupt:
@@ -213,6 +227,8 @@ class OnnxSession(Session):
         finally:
             problem.spent(capture.seconds)
             problem.close()
+            if self.workspace is not None:
+                self.workspace.log({"passes": problem.statistics()})
         return "reduced"
 
     def _learn(self, capture: Capture, program: OnnxProgram, target: Target) -> OnnxProgram:
@@ -252,6 +268,13 @@ class OnnxSession(Session):
             return not lawful or _is_lawful(prober, program, target.oracle.limits)
 
         return Recorder(self.workspace, self._tell, self._say, MODEL, write, worth_keeping, outside_bytes)
+
+
+def _fixed_values(target: Target) -> bool:
+    """Whether other inputs or weights would make the verdict worthless: known right outputs are those of the present
+    ones, and NaN from present ones says nothing of NaN from others."""
+    dispute = target.aim.dispute
+    return target.aim.nan is not None or (dispute is not None and dispute.b is None)
 
 
 def _is_lawful(prober: Prober, program: OnnxProgram, limits: Limits) -> bool:

@@ -29,12 +29,14 @@ _CONTAINER = "RuleBased"
 
 @dataclass(frozen=True)
 class Seen:
-    """One watched session: transformers that ran, those that changed the graph, the one that never came back."""
+    """One watched session: transformers that ran, those that changed the graph, the one that never came back; `open`
+    when the log does not say which one was at work last (that of 1.25.1 has only those that came back)."""
 
     applied: tuple[str, ...]
     modified: tuple[str, ...]
     unfinished: str
     text: str
+    open: bool = False
 
 
 class OnnxRuntimeBoard(Switchboard):
@@ -53,7 +55,7 @@ class OnnxRuntimeBoard(Switchboard):
         plain = tuple(name for name in dict.fromkeys(active) if _CONTAINER not in name)
         others = tuple(name for name in dict.fromkeys(seen.applied) if _CONTAINER not in name and name not in plain)
         rules: tuple[str, ...] = ()
-        if any(_CONTAINER in name for name in active):
+        if seen.open or any(_CONTAINER in name for name in active):
             # What may be a rule as well as an idle transformer is tried as a rule.
             rules = tuple(name for name in _rule_names(case.trials) if name not in plain and name not in others)
         return Board((*plain, *rules), (*plain, *rules, *others), seen.modified)
@@ -92,7 +94,8 @@ def read_log(log: Path, text: str = "") -> Seen:
     # Transformers may log the line of a subgraph inside their own, so count lines rather than pair them.
     unfinished = applied[-1] if applied and applied.count(applied[-1]) > sum(n == applied[-1] for n, _ in done) else ""
     modified = tuple(dict.fromkeys(name for name, flag in done if flag == "1"))
-    return Seen(tuple(dict.fromkeys(applied)), modified, unfinished, text)
+    ran = tuple(dict.fromkeys([*applied, *(name for name, _ in done)]))
+    return Seen(ran, modified, unfinished, text, open=not applied)
 
 
 def _rule_names(trials: Trials) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ from reducer.worker.main import Context
 
 Reply = Tuple[Dict[str, Any], Tuple[bytes, ...]]
 
+MOST_MESSAGE = 8000
+
 
 def load_backend(path: str) -> Backend:
     """The backend at "package.module:Class"."""
@@ -86,10 +88,17 @@ def _one(
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a system under test raises is what we observe
-        report.update(error=type(error).__name__, message=str(error) or repr(error))
+        report.update(error=type(error).__name__, message=shortened(str(error)) or repr(error))
     report.update(stage=stage, seconds=time.perf_counter() - start)
     report["nan"] = new_nans(feeds, made or {})
     return report, made
+
+
+def shortened(message: str) -> str:
+    """A message that a name of megabytes has blown up, without its middle: the parent searches what it is told."""
+    if len(message) <= MOST_MESSAGE:
+        return message
+    return f"{message[: MOST_MESSAGE * 3 // 4]} ... {message[-MOST_MESSAGE // 4 :]}"
 
 
 def versions(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:

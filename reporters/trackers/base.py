@@ -16,6 +16,11 @@ from reducer.finding import Failure, Finding, Reduced
 # Options that several forms share, to the letter.
 OTHER = "Other / Unknown"
 
+# Projects of suspects that make models: what they are suspected of is no fault of what reads the model.
+CONVERTERS = frozenset(
+    {"converter", "torch", "tf2onnx", "sklearn-onnx", "onnxmltools", "paddle2onnx", "spox", "pnnx", "onnx-ir"}
+)
+
 
 @dataclass(frozen=True)
 class FormField:

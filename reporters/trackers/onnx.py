@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from reporters.trackers.base import Facts, FormField, Tracker
+from reporters.trackers.base import CONVERTERS, Facts, FormField, Tracker
 
 _MODULE = {
     "onnx-checker": "module: checker",
@@ -44,4 +44,4 @@ class Onnx(Tracker):
 
     def answers(self, facts: Facts) -> Mapping[str, Any]:
         """Whether a converter made what is wrong."""
-        return {"conversion": any(s.project == "converter" for s in facts.finding.suspects[:1])}
+        return {"conversion": any(s.project in CONVERTERS for s in facts.finding.suspects[:1])}

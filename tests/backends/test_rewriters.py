@@ -30,6 +30,7 @@ from reducer.switchboards.rewriting import RewriterBoard
 from reducer.systems import system_under_test
 from reducer.testcase import Tolerance
 from reducer.worker.host import Host
+from reducer.worker.protocol import Call
 from tests.fakes.rewriters import ALL
 from tests.models import feeds_for, model_of, program_of
 
@@ -175,6 +176,18 @@ def test_a_good_model_passes_every_tool(host: Host, tmp_path: Path, tool: str) -
     assert choose(ladder, plan) is None
 
 
+@pytest.mark.parametrize("tool", ["onnxslim", "onnxsim", "onnxoptimizer", "onnxscript-optimizer"])
+def test_with_everything_switched_off_a_tool_leaves_the_nodes(host: Host, tmp_path: Path, tool: str) -> None:
+    pytest.importorskip(tool.partition("-")[0])
+    path = registry.backends()[tool]
+    names = host.call(Call("reducer.worker.rewriting:switches", {"backend": path})).value["names"]
+    assert len(names) == len(set(names)) > 10
+    model = model_of("g (float[2,3] x) => (float[3,2] y) { a = Identity(x) b = Transpose(a) y = Identity(b) }")
+    arguments = {"backend": path, "options": {"off": ";".join(names)}}
+    answer = host.call(Call("reducer.worker.rewriting:rewritten", arguments, (model.SerializeToString(),)))
+    assert answer.value["text"].count("= Transpose") == 1
+
+
 @pytest.mark.parametrize(
     ("spec", "message", "hint"),
     [
@@ -209,3 +222,15 @@ def test_a_rewriter_is_named_without_importing_it(host: Host) -> None:
 
         assert backend_class(path).name == name
     assert not {"onnxslim", "onnxsim", "onnxoptimizer", "onnxscript", "openvino"} & (set(sys.modules) - before)
+
+
+def test_another_runtime_that_refuses_what_the_rest_runs(tmp_path: Path) -> None:
+    """Strings are compared by ONNX Runtime; OpenVINO (2026.4) takes no such model. A candidate counts only while ONNX
+    Runtime runs it."""
+    pytest.importorskip("openvino")
+    text = "g (float[2] x) => (bool[2] y) { s = Cast<to = 8>(x) t = Identity(s) e = Equal(t, t) y = Not(e) }"
+    model = model_of(text, 19)
+    finding = reduced(model, tmp_path, "--backend", "openvino")
+    assert finding["failure"]["backend"] == "openvino"
+    assert finding["tracker"] == "openvinotoolkit/openvino"
+    assert finding["reduced"]["reproduced"] == "3/3"

@@ -41,7 +41,7 @@ def test_a_regression_that_was_mended(tmp_path: Path, index: Path, capfd: pytest
     before = json.loads((out / "finding.json").read_text())
     capfd.readouterr()
     assert main(["bisect", str(out)]) == 0
-    window = "onnxruntime: fails since 3.2, last good 3.1, fixed in 3.5 (last bad 3.4)"
+    window = "fails since onnxruntime 3.2, last good 3.1, fixed in 3.5 (last bad 3.4)"
     assert capfd.readouterr().out.splitlines()[-1] == window
     after = json.loads((out / "finding.json").read_text())
     jsonschema.validate(after, SCHEMA)
@@ -62,7 +62,7 @@ def test_a_regression_that_was_mended(tmp_path: Path, index: Path, capfd: pytest
     assert main(["bisect", str(out), "--good", "3.1", "--json"]) == 0
     told = json.loads(capfd.readouterr().out.splitlines()[-1])
     last = json.loads((out / "finding.json").read_text())
-    assert [part.split(":")[0] for part in last["window"].split("; ")] == ["opset", "onnxruntime"]
+    assert [" opset " in part for part in last["window"].split("; ")] == [True, False]
     assert told["window"] in last["window"]
     assert {fact["package"] for fact in last["versions"]} == {"onnxruntime", "opset"}
 
@@ -79,16 +79,15 @@ def test_a_script_is_bisected_by_exit_codes(tmp_path: Path, index: Path, capfd: 
     words = ["bisect", "--script", str(script), "--package", "thing", "--with", "onnxruntime==3.0"]
     assert main([*words, "--json"]) == 0
     told = json.loads(capfd.readouterr().out)
-    assert told["window"] == "thing: fails since 0.4, last good 0.2 (0.3 cannot tell), still fails in 0.6"
+    assert told["window"] == "fails since thing 0.4, last good 0.2 (0.3 cannot tell), still fails in 0.6"
     assert {f["version"]: f["outcome"] for f in told["versions"]}["0.1"] == "unknown"
     script.write_text("import time\ntime.sleep(60)\n")
     assert main([*words, "--among", "0.2,0.4", "--timeout", "0.5"]) == 1
-    assert "none of 2 releases tried can tell" in capfd.readouterr().out
+    assert "cannot be told: none of 2 releases of thing" in capfd.readouterr().out
 
 
 def test_versions_are_part_of_a_run_when_asked_for(tmp_path: Path, index: Path) -> None:
-    """The release that is here has no wheel in the index: the fact is lost, and nothing else."""
-    runtime(index, "3.0")
+    """No release can be had: that fact is lost, and nothing else."""
     onnx.save(model_of("g (double[3] x) => (double[3] y) { y = Elu(x) }"), str(tmp_path / "bad.onnx"))
     out = tmp_path / "out"
     assert main([str(tmp_path / "bad.onnx"), "-o", str(out), "-q", "--versions"]) == 0
@@ -99,7 +98,7 @@ def test_versions_are_part_of_a_run_when_asked_for(tmp_path: Path, index: Path) 
     # At 18 Elu has a function body that the runtime inlines: the sweep finds such things.
     outcomes = {int(fact["version"]): fact["outcome"] for fact in finding["versions"]}
     assert (outcomes[17], outcomes[18], outcomes[22]) == ("fails", "passes", "fails")
-    assert finding["window"].startswith("opset: fails at ")
+    assert "fails at opset 7 to 17" in finding["window"]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,12 @@ def test_a_failure_of_another_release_is_reduced_there(
     assert next(a["verified"] for a in finding["artifacts"] if a["kind"] == "repro_script") == "3/3"
     assert "pip install onnxruntime==9.9.1" in (out / "repro.py").read_text()
     assert "onnxruntime 9.9.1" in (out / "issue.md").read_text()
-    # Another release is another run; an environment that is there is used as it is.
+    # Another release is another run: nothing that was judged under one is believed under the other.
+    assert main([model, "-o", str(tmp_path / "cut"), "--budget-calls", "1", "--with", "onnxruntime==9.9.1"]) == 0
+    runtime(index, "9.9.4", bad=("Elu",))
+    assert main([model, "-o", str(tmp_path / "cut"), "--resume", "--with", "onnxruntime==9.9.4"]) == 2
+    assert "cannot resume" in capfd.readouterr().err
+    # An environment that is there is used as it is.
     assert main([model, "-o", str(out), "--force", "--with", "onnxruntime==9.9.2"]) == 1
     capfd.readouterr()
     assert main([model, "-o", str(out), "--force", "--with", "onnxruntime==9.9.1", "-q"]) == 0
@@ -106,6 +111,15 @@ def test_a_half_made_folder_is_never_used(tmp_path: Path, monkeypatch: pytest.Mo
     target = made_once("key", works, "proof")
     assert made_once("key", works, "proof") == target
     assert len(made) == 1
+
+    def slower(draft: Path) -> None:
+        made_once("raced", works, "proof")
+        (draft / "proof").write_text("mine")
+
+    assert (made_once("raced", slower, "proof") / "proof").read_text() == ""
+    assert not list((tmp_path / "environments").glob("*draft*"))
+    made.clear()
+    made.append(target)
     (target / "proof").unlink()
     made_once("key", works, "proof")
     assert len(made) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,15 @@ def test_no_trial_without_a_budget(scene: Scene) -> None:
     assert scene.evidence.trials is not None
     with pytest.raises(TrialsSpent):
         scene.evidence.trials.run(scene.evidence.reduced)
+
+
+def test_a_failure_that_comes_and_goes_is_told_without_trials(scene: Scene) -> None:
+    told = explain(replace(scene.evidence, trials=None), registry.localizers())
+    assert told.routing.tracker == "microsoft/onnxruntime"
+    assert told.suspects[0].kind == "type"  # tables need no run
+    assert not told.neighbours
+    assert not told.optimizers
+    assert not told.faults
 
 
 def test_all_localizers_together_stay_within_a_budget_of_calls(scene: Scene) -> None:

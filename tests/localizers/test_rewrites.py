@@ -73,6 +73,15 @@ def test_the_log_names_the_pass_that_never_came_back(tmp_path: Path) -> None:
     assert seen.unfinished == "A"
 
 
+def test_an_older_log_tells_only_of_those_that_came_back(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("[I] GraphTransformer A modified: 0 with status: OK\n")
+    seen = read_log(log)
+    assert seen.applied == ("A",)
+    assert seen.open
+    assert not seen.unfinished
+
+
 class Told:
     """Stands for Trials: fails when one of `sets` is on as a whole."""
 

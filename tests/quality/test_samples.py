@@ -40,6 +40,9 @@ def test_a_sample_ends_at_its_known_minimum(name: str, jobs: int, tmp_path: Path
     assert finding.reduced.nodes == expect["nodes"]
     assert dict(finding.reduced.op_types) == expect["op_types"]
     assert finding.reduced.one_minimal
+    assert finding.reduced.bytes <= expect["bytes"]
+    # Equal bugs end as equal bytes, whatever the number of workers.
+    assert finding.reduced.canonical_sha256 == expect["canonical_sha256"]
     assert finding.reduced.reproduced == "3/3"
     assert finding.failure.stage == expect["stage"]
     assert finding.suspects[0].name == expect["suspect"]

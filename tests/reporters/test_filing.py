@@ -96,6 +96,9 @@ def test_the_human_is_told_what_is_doubtful() -> None:
     text = page(rich())
     assert "`w` holds original values: the failure needs them" in text
     assert "inputs were generated" in text
+    routed = finding_of(LOAD, tracker="onnx/onnx", tracker_why="the reference stands alone")
+    assert "Why there: the reference stands alone." in page(routed)
+    assert "Why there" not in page(finding_of(LOAD, tracker="tvm", tracker_why="the reference stands alone"))
     assert "AI-assisted" in page(finding_of(LOAD, tracker="pytorch"))
     assert "AI-assisted" not in page(finding_of(LOAD))
     assert "`core runtime`" in page(finding_of(LOAD))

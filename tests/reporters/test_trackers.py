@@ -10,6 +10,7 @@ import pytest
 
 from reducer.errors import UsageError
 from reducer.finding import Finding, Source, Suspect
+from reducer.routing import TRACKERS
 from reporters.draft import BODY_LIMIT, Draft, answers_of, draft_of
 from reporters.routing import check_name, tracker_of, trackers
 from reporters.trackers.base import Tracker, facts_of
@@ -95,7 +96,8 @@ def suspected(project: str | None, producer: str | None = None) -> Finding:
         (suspected("nobody"), "onnxruntime"),
         (replace(suspected("onnx"), tracker="apache/tvm"), "tvm"),
         (replace(suspected("onnx"), tracker="Onnx/TensorFlow-ONNX"), "tensorflow-onnx"),
-        (replace(suspected("onnx"), tracker="no/where"), "onnx"),
+        (replace(suspected("onnx"), tracker="no/where"), "elsewhere"),
+        (replace(suspected("onnx"), tracker="nowhere"), "onnx"),
     ],
 )
 def test_the_way_to_a_tracker(finding: Finding, name: str) -> None:
@@ -128,8 +130,17 @@ def test_what_localizers_found_is_in_the_draft() -> None:
         assert piece in body, piece
 
 
+def test_every_place_of_the_routing_rules_gets_a_draft() -> None:
+    for project, repository in TRACKERS.items():
+        made = draft_of(finding_of(LOAD, tracker=repository))
+        assert made is not None
+        assert made.tracker.repository == repository, project
+        assert any(made.answers)
+
+
 def test_an_unknown_tracker_is_refused() -> None:
     check_name("pytorch/pytorch")
+    check_name("some/where")
     with pytest.raises(UsageError, match="no tracker is called 'nope'") as error:
         check_name("nope")
     assert "pytorch" in error.value.hint

@@ -13,7 +13,7 @@ from reducer.worker.kit import PACKAGE, child_environment, lay_out
 
 # What the ladder needs; a backend beside these may want a newer Python.
 CHILD = ("values", "worker.main", "worker.protocol", "worker.tasks", "worker.knowledge", "worker.comparison",
-         "backends.base", "backends.onnxruntime", "backends.reference", "backends.onnx_checker",
+         "worker.converting", "backends.base", "backends.onnxruntime", "backends.reference", "backends.onnx_checker",
          "backends.onnx_shape_inference")  # fmt: skip
 
 
@@ -35,11 +35,19 @@ def test_the_child_imports_the_standard_library_and_numpy_alone(tmp_path: Path) 
     assert Path(place).is_relative_to(kit)
 
 
-def test_the_child_runs_on_python_3_8() -> None:
+def test_the_child_runs_on_python_3_8(tmp_path: Path) -> None:
     files = [str(PACKAGE / f"{name.replace('.', '/')}.py") for name in CHILD]
-    command = [sys.executable, "-m", "vermin", "-t=3.8-", "--violations", "--no-tips", *files]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    options = ["-t=3.8-", "--violations", "--no-tips"]
+
+    def vermin(*paths: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "import vermin; vermin.main()", *options, *paths]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    ended = vermin(*files)
     assert ended.returncode == 0, ended.stdout
+    newer = tmp_path / "newer.py"
+    newer.write_text("a = isinstance(1, int)\nmatch a:\n    case True: pass\n")
+    assert vermin(str(newer)).returncode != 0
 
 
 def test_nothing_of_the_parent_is_in_the_kit(tmp_path: Path) -> None:

@@ -1,0 +1,147 @@
+"""The search where there is no graph, or a wrong one: down the tree of the user's modules, into those that fail in the
+same way with the inputs that they got (steps 6 to 10 for a failure of torch.export).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reducer import __version__
+from reducer.finding import Artifact, Finding, Reduced, SearchFacts, Suspect
+from reducer.localizers.export import module_suspects, step_suspect
+from reducer.oracles.export import WHOLE, signature_of, stage_of
+from reducer.signature import FailureSignature
+from reducer.torch_conclusion import (
+    TIMES,
+    TorchCase,
+    confirmations,
+    environment,
+    failure_of,
+    files_of,
+    reproduction,
+    rungs,
+    shown,
+    source_of,
+)
+from reducer.workspace import INPUTS, LOG
+
+Report = Mapping[str, Any]
+
+
+@dataclass
+class ModuleSearch:
+    """One descent. `path` is the module that is left, "" for the whole model."""
+
+    case: TorchCase
+    failure: Report
+    calls: int = 0
+    path: str = ""
+    kind: str = ""
+    seen: Report = field(default_factory=dict)
+    minimal: bool = False
+
+    def run(self) -> Finding:
+        """Descend, prove, and say it all."""
+        started = time.perf_counter()
+        status = "reduced"
+        try:
+            self._descend()
+        except KeyboardInterrupt:
+            status = "interrupted"
+        spent = time.perf_counter() - started
+        return self._finding(status, spent)
+
+    @property
+    def _by_capture(self) -> bool:
+        return self.failure["step"] == "capture" or self.failure.get("blame") == "capture"
+
+    def _descend(self) -> None:
+        model = self.case.model
+        rows = {row["name"]: row for row in model.ask("modules", {})["modules"]}
+        self.kind = rows[""]["kind"]
+        if not self._by_capture:
+            return  # the exporter fails on the whole model alone: its modules say nothing
+        self.case.say("descending into the modules that fail alone")
+        compare = self.failure["step"] == "compare"
+        target = self._identity(self.failure)
+        self.seen = self._judged([""], compare)[0]
+        while children := rows[self.path]["children"]:
+            for name, report in zip(children, self._judged(children, compare), strict=True):
+                if report.get("step") and self._identity(report) == target:
+                    self.path, self.kind, self.seen = name, rows[name]["kind"], report
+                    break
+            else:
+                break
+        self.minimal = True
+
+    def _judged(self, names: list[str], compare: bool) -> list[Report]:
+        arguments = {"names": names, "compare": compare, "seconds": self.case.model.seconds}
+        reports: list[Report] = self.case.model.ask("judge_modules", arguments)["reports"]
+        self.calls += len(names)
+        for name, report in zip(names, reports, strict=True):
+            verdict = report.get("step") or ("fault" if "fault" in report else "passed")
+            record = {"call": self.calls, "pass": "modules", "module": name, "verdict": verdict}
+            self.case.workspace.log({**record, "reason": str(report.get("message", report.get("fault", "")))[:300]})
+        return reports
+
+    def _identity(self, report: Report) -> FailureSignature:
+        return signature_of(report, self.case.exporter)
+
+    def _finding(self, status: str, seconds: float) -> Finding:
+        case, target = self.case, self._identity(self.failure)
+        text, reports = self._proven(target)
+        same = [r["report"] for r in reports if self._same(r["report"], target)]
+        if reports and len(same) < TIMES and status == "reduced":
+            status = "flaky"
+        facts = environment(case)
+        path, size, files = files_of(case, text, None)
+        return Finding(
+            tool_version=__version__,
+            status=status,
+            source=source_of(case),
+            failure=failure_of(case, target),
+            reduced=Reduced(
+                path, 1, size, {self.kind: 1}, self.minimal, f"{len(same)}/{len(reports) or TIMES}", shown(text)
+            ),
+            search=SearchFacts(self.calls, round(seconds, 4), round(seconds, 4), complete=status == "reduced"),
+            environment=facts,
+            ladder=rungs(case, facts),
+            suspects=self._suspects(),
+            reproduction=reproduction(case, target, same[0], text) if same else None,
+            artifacts=(*files, Artifact("trace", LOG)),
+        )
+
+    def _proven(self, target: FailureSignature) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The text of the module that is left, or of the whole model when that alone shows it, with its proofs."""
+        text: dict[str, Any] = {}
+        for path in dict.fromkeys((self.path, WHOLE)):
+            for kind in ("seeded", "recorded"):
+                text = self._written(path, kind)
+                if "unwritable" in text:
+                    self.case.say(f"{path or 'the model'} cannot be written as a module: {text['unwritable']}")
+                    break
+                first = self.case.model.verify(text, {})
+                if self._same(first["report"], target):
+                    return text, [first, *confirmations(self.case, text, None, TIMES - 1)]
+        text.setdefault("source", f"# {text.get('unwritable', 'no text of this module shows the failure')}")
+        return {"imports": [], "inputs": [], "npz": None, **text}, []
+
+    def _written(self, path: str, kind: str) -> dict[str, Any]:
+        npz = self.case.workspace.folder / INPUTS
+        npz.unlink(missing_ok=True)
+        text = self.case.model.ask("write_module", {"name": path, "kind": kind, "npz": str(npz)})
+        return {**text, "npz": str(npz) if npz.exists() else None}
+
+    def _same(self, report: Report, target: FailureSignature) -> bool:
+        """By step, class and words: the frames in between are those of the wrapper, too."""
+        if "invalid" in report or not report.get("step"):
+            return False
+        return stage_of(str(report["step"])) == target.stage and self._identity(report) == target
+
+    def _suspects(self) -> tuple[Suspect, ...]:
+        seen = {**self.failure, **self.seen}
+        found = module_suspects(self.path, self.kind, seen) if self._by_capture else ()
+        return (*found, step_suspect(self.failure, self.case.exporter))

@@ -1,0 +1,128 @@
+"""repro.py of a PyTorch model: a plain module, its inputs, and the public torch.onnx.export (form torch-*).
+
+The exit codes are those of every repro script: 1 the bug is there, 0 it is gone, 125 cannot tell.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from reducer.finding import Finding, Probe, Reproduction
+from reporters.privacy import scrub, scrub_paths
+from reporters.rendering import one_line, quoted, render, versions
+
+FORM = "torch-"
+LEVELS = {
+    "none": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "layout": "ORT_ENABLE_LAYOUT",
+}
+PROVIDER = "CPUExecutionProvider"
+# The default of the script's source when the finding names no other way to make the model.
+MODEL = "Reduced().eval()"
+
+
+def is_torch(repro: Reproduction) -> bool:
+    """Whether the script is one of this file."""
+    return repro.form.startswith(FORM) and repro.model_code is not None
+
+
+def torch_script(finding: Finding, repro: Reproduction) -> str:
+    """The text of the script."""
+    exporter, runtime = repro.probes[0].options, repro.probes[1].options
+    legacy = exporter.get("exporter") == "legacy"
+    source = (repro.model_code or "").strip()
+    imports, code = _split(source)
+    child = repro.form in (f"{FORM}death", f"{FORM}hang")
+    feeds_file = any("saved[" in text for _, text in repro.inputs_code) or "saved[" in code
+    runs = repro.stage != "convert"
+    if runs:
+        imports.append("import onnxruntime as ort")
+    if feeds_file or (repro.stage == "compare" and repro.mismatch not in ("shape", "dtype", "count")):
+        imports.append("import numpy as np")
+    modules = ["sys", *(["subprocess"] if child else []), *(["os"] if feeds_file else [])]
+    modules += [*(["io"] if legacy else []), *(["signal"] if child and repro.signal.startswith("SIG") else [])]
+    values: dict[str, Any] = {
+        "head": _head(finding, repro),
+        "modules": sorted(modules),
+        "imports": sorted(set(imports), key=lambda line: (line.startswith("from "), line.split()[1])),
+        "feeds_file": feeds_file,
+        "code": code,
+        "child": child,
+        "signal": _signal(repro),
+        "seconds": f"{repro.timeout_seconds + (60.0 if repro.signal else 0.0):g}",
+        "inputs": repro.inputs_code,
+        "stage": repro.stage,
+        "made": MODEL,
+        "legacy": legacy,
+        "call": _call(exporter, legacy=legacy, runs=runs),
+        "model": "buffer.getvalue()" if legacy else "exported.model_proto.SerializeToString()",
+        "provider": runtime.get("provider", PROVIDER),
+        "options": _options(repro.probes[1]),
+        "to_array": _to_array(repro),
+        "pieces": _pieces(repro),
+        "error_class": repro.error_class,
+        "mismatch": repro.mismatch,
+        "rtol": repro.rtol,
+        "atol": repro.atol,
+    }
+    if values["options"]:
+        values["code"] = f"{code}\n\n\n{_session_options(repro.probes[1])}"
+    return render("repro/torch.py.j2", **values)
+
+
+def _split(source: str) -> tuple[list[str], str]:
+    """(import lines at the top level, the rest): a missing package must not look like the bug."""
+    lines = source.splitlines()
+    imports = [
+        line for line in lines if re.match(r"(import|from) [\w.]+", line) and not line.rstrip().endswith(("(", "\\"))
+    ]
+    kept = {line for line in imports if not line.startswith("from __future__")}
+    rest = "\n".join(line for line in lines if line not in kept)
+    return [line for line in imports if line in kept], rest.strip("\n")
+
+
+def _call(options: Any, *, legacy: bool, runs: bool) -> str:
+    opset = f", opset_version={options['opset']}" if options.get("opset") else ""
+    if legacy:
+        return f"torch.onnx.export({MODEL}, inputs, {'buffer' if runs else 'io.BytesIO()'}, dynamo=False{opset})"
+    return f"{'exported = ' if runs else ''}torch.onnx.export({MODEL}, inputs, dynamo=True, verbose=False{opset})"
+
+
+def _options(probe: Probe) -> str:
+    return ", sess_options=options" if probe.options.get("opt_level", "all") in LEVELS else ""
+
+
+def _session_options(probe: Probe) -> str:
+    level = LEVELS[probe.options["opt_level"]]
+    return f"options = ort.SessionOptions()\noptions.graph_optimization_level = ort.GraphOptimizationLevel.{level}"
+
+
+def _to_array(repro: Reproduction) -> str:
+    """What makes an array of a tensor `value`; ONNX has complex numbers as pairs."""
+    return ".detach().numpy()" if "complex" not in repr(repro.feeds) else ".detach().resolve_conj().numpy()"
+
+
+def _signal(repro: Reproduction) -> str:
+    if not repro.signal:
+        return ""
+    return f"-signal.{repro.signal}" if repro.signal.startswith("SIG") else repro.signal.removeprefix("exit code ")
+
+
+def _pieces(repro: Reproduction) -> str:
+    pieces = [piece for piece in repro.fragments if scrub_paths(piece) == piece]
+    if repro.stage == "convert" and repro.error_class:
+        pieces = [repro.error_class, *pieces]
+    return "[" + ", ".join(map(quoted, pieces)) + "]"
+
+
+def _head(finding: Finding, repro: Reproduction) -> list[str]:
+    """The lines of the module docstring."""
+    failure = finding.failure
+    what = one_line(scrub(failure.message if failure else repro.actual_text), 110)
+    lines = [what or "A failure.", f"Seen with {versions(finding)}."]
+    lines.append("Exit code: 1 while the bug is there, 0 when it is gone, 125 when it cannot be told.")
+    plain = (line.replace("\\", "/").replace('"""', "'''") for line in lines)
+    return ["".join(c if c.isprintable() else " " for c in line) for line in plain]
