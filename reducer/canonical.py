@@ -43,11 +43,13 @@ class Published:
 
     program: OnnxProgram
     names: dict[str, str] = field(default_factory=dict)
+    # The hash of the form in which no name was given, where one was.
+    canonical: str = ""
 
     @property
     def sha256(self) -> str:
         """Equal for equal bugs."""
-        return hashlib.sha256(self.program.model_bytes()).hexdigest()
+        return self.canonical or hashlib.sha256(self.program.model_bytes()).hexdigest()
 
     @property
     def table(self) -> dict[str, str]:

@@ -31,6 +31,8 @@ from reducer.signature import words
 from reducer.workspace import Workspace
 
 NAMES = "private/names.json"
+# conv_1 and up say what a model is made of; t, x_1 and vg_h do not.
+SHORT_NAME = 5
 V = TypeVar("V")
 AnyOracle = TypeVar("AnyOracle", bound=Oracle)
 # With node names as a second thought: some messages are other ones for a node without a name. Last: as it was.
@@ -47,12 +49,16 @@ class Edition(Generic[AnyOracle]):
 
 @dataclass(frozen=True)
 class Wish:
-    """Names and numbers as they are or not, in how many fresh processes to confirm, how often to ask for a verdict."""
+    """Names and numbers as they are or not, in how many fresh processes to confirm, how often to ask for a verdict.
+
+    `spoken` are names that stay because the failure's message speaks of them and they tell nothing.
+    """
 
     keep_names: bool = False
     keep_weights: bool = False
     confirm: int = TIMES
     tries: int = 1
+    spoken: frozenset[str] = frozenset()
 
 
 def final_edition(
@@ -75,15 +81,24 @@ def edition(best: OnnxProgram, oracle: AnyOracle, prober: Prober, wish: Wish) ->
     assert oracle.target is not None
     best = replace(best, fed={**fed_of(prober, best), **best.fed})
     avoid = frozenset(words(oracle.target.detail))
+    given = {name: name for name in wish.spoken & best.source.names()}
     for rename, node_names in _FORMS[2:] if wish.keep_names else _FORMS:
         try:
-            form = published(best, avoid, rename=rename, node_names=node_names)
+            form = published(best, avoid, rename=rename, node_names=node_names, given=given)
+            if given:  # equal bugs are to have equal hashes, whatever their messages speak of
+                form = replace(form, canonical=published(best, avoid, rename=rename, node_names=node_names).sha256)
         except EditConflict:
             continue
         knowing = _knowing(oracle, form)
         if any(knowing.judge(form.program).verdict is Verdict.INTERESTING for _ in range(wish.tries)):
             return Edition(form, knowing)
     return Edition(Published(best), oracle)
+
+
+def spoken_names(message: str) -> frozenset[str]:
+    """Words of the raw message that are too short to tell anything of the model. As names they may stay, so that the
+    message that the user knows is that of the result too."""
+    return frozenset(word for word in words(message) if len(word) <= SHORT_NAME)
 
 
 def _knowing(oracle: AnyOracle, form: Published) -> AnyOracle:

@@ -49,6 +49,22 @@ def test_equal_bugs_in_different_models_end_as_equal_bytes(tmp_path: Path) -> No
     assert len(hashes) == 1
 
 
+@pytest.mark.parametrize(("name", "stays"), [("vg_h", True), ("encoder_hidden", False)])
+def test_a_name_stays_where_the_message_speaks_of_it_and_it_tells_nothing(
+    name: str, stays: bool, tmp_path: Path
+) -> None:
+    # IsInf-10 takes no float16; ONNX Runtime's message names the tensor.
+    text = f"g (float16[2] x) => (bool[2] y) {{ {name} = Abs(x) y = IsInf({name}) }}"
+    finding, small, _ = reduced(model_of(text, 13), tmp_path / "a")
+    assert [node.op_type for node in small.graph.node] == ["IsInf"]
+    assert (small.graph.node[0].input[0] == name) == stays
+    assert finding.reduced is not None
+    assert "x" not in {value.name for value in small.graph.input}
+    other, _, _ = reduced(model_of(text.replace(name, "quite_another"), 13), tmp_path / "b")
+    assert other.reduced is not None
+    assert other.reduced.canonical_sha256 == finding.reduced.canonical_sha256
+
+
 def test_a_large_model_costs_no_more_calls_to_simplify_than_a_small_one(tmp_path: Path) -> None:
     calls = []
     for length in (10, 500):

@@ -37,7 +37,7 @@ from reducer.oracles.simplifier import Simplifier
 from reducer.passes.base import Stage
 from reducer.programs.base import NodeId
 from reducer.programs.onnx import OnnxProgram
-from reducer.publishing import Wish, final_edition
+from reducer.publishing import Wish, final_edition, spoken_names
 from reducer.recording import Recorder
 from reducer.resuming import remembered
 from reducer.saving import FEW_BYTES, outside_bytes, save_model
@@ -165,7 +165,8 @@ class OnnxSession(Session):
         stable = rate.result()
         by_script = isinstance(target.oracle, CommandOracle)  # its repro script runs that very command
         times = 0 if by_script else TIMES if stable.stable else FLAKY_TIMES
-        wish = Wish(settings.keep_names, settings.keep_weights, times, stable.repetitions)
+        spoken = spoken_names(target.message)
+        wish = Wish(settings.keep_names, settings.keep_weights, times, stable.repetitions, spoken)
         final, confirmed = final_edition(problem, target.oracle, prober, wish)
         if status == "reduced" and not (stable.stable and confirmed.stable):
             status = "flaky"
