@@ -112,11 +112,12 @@ class TensorFlowSession(Session):
         types = graph.op_types() if graph else frozenset()
         vocabulary = Vocabulary(names | (graph.names() if graph else frozenset()), types)
         limits = Limits(self.settings.timeout, first=CANDIDATE_SECONDS)
+        # A conversion under load takes seconds; a candidate gets ten times that.
+        limits.saw(max(1.0, observed.reply.get("seconds", 3.0)))
         if observed.died is not None:
             target: FailureSignature | None = died_signature(observed.died)
             limits.hang = target is not None and target.kind == "hang"
         else:
-            limits.saw(observed.reply["seconds"])
             target = signature_of(report or {}, vocabulary)
         assert target is not None
         if self.settings.stage not in (None, target.stage):

@@ -142,6 +142,17 @@ def test_a_healthy_model_is_not_reduced(tf_host: Host, tmp_path: Path) -> None:
     assert [rung.outcome for rung in finding.ladder] == ["passed"] * 5
 
 
+def test_random_outputs_are_no_finding(tf_host: Host, tmp_path: Path) -> None:
+    case = tmp_path / "case.py"
+    case.write_text(
+        "import tensorflow as tf\ndef get_function():\n"
+        "    return (lambda x: (tf.tanh(x), x + tf.random.uniform([2, 2]))), [tf.TensorSpec([2, 2])]\n"
+    )
+    finding = session(case, tf_host, tmp_path).run()
+    assert finding.status == "not_reproduced"
+    assert finding.ladder[-1].outcome == "passed"
+
+
 @pytest.mark.parametrize(
     ("text", "more", "message"),
     [
