@@ -29,7 +29,7 @@ def save(folder: Path, opset: int = 17) -> str:
 
 def test_a_regression_that_was_mended(tmp_path: Path, index: Path, capfd: pytest.CaptureFixture[str]) -> None:
     # Too old for the opset, good, bad (worded by version), broken wheel, bad, a clean release, and one for no Python.
-    runtime(index, "3.0", newest=5)
+    runtime(index, "3.0", newest=5)  # Elu is of opset 6
     runtime(index, "3.1")
     runtime(index, "3.2", bad=("Elu",))
     runtime(index, "3.3", extra="raise RuntimeError('broken wheel')\n")
