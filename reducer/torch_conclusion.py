@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,53 +17,28 @@ from reducer.engine.verdict import Verdict
 from reducer.finding import (
     Artifact,
     Failure,
-    Feed,
     Finding,
-    Probe,
     Reduced,
-    Reproduction,
     Rung,
     SearchFacts,
     SignatureFacts,
     Source,
     Suspect,
 )
-from reducer.frontends.torch import TorchModel, digest
+from reducer.frontends.torch import digest
 from reducer.localizers.export import node_suspects, step_suspect
 from reducer.oracles.export import ExportOracle, stage_of
 from reducer.programs.fx import FxProgram
-from reducer.signature import FailureSignature, literal_fragments
+from reducer.signature import FailureSignature
+from reducer.torch_case import Report, TorchCase, shown
+from reducer.torch_reproducing import reproduction
 from reducer.worker.protocol import RETURNED, Call
-from reducer.workspace import ALSO, INPUTS, LOG, Workspace
+from reducer.workspace import ALSO, INPUTS, LOG
 
 TIMES = 3
 PT2, TEXT = "reduced.pt2", "reduced.py"
 MOST_OTHERS = 5
 PACKAGES = ("torch", "onnxscript", "onnx_ir", "onnx", "onnxruntime", "numpy", "transformers", "torchvision")
-Report = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class TorchCase:
-    """The model under work and where its results go."""
-
-    target: str
-    model: TorchModel
-    workspace: Workspace
-    say: Callable[[str], None]
-    # The text of the result, once there is one.
-    text: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def exporter(self) -> str:
-        """dynamo or legacy."""
-        return str(self.model.subject["exporter"])
-
-    @property
-    def failure(self) -> Report:
-        """What failed on the ladder."""
-        found: Report = self.model.facts["failure"]
-        return found
 
 
 @dataclass(frozen=True)
@@ -157,11 +132,6 @@ def files_of(case: TorchCase, text: Report, pt2: Path | None) -> tuple[str, int,
     return TEXT, source.stat().st_size, (Artifact("reduced_model", TEXT), *inputs)
 
 
-def shown(text: Report) -> str:
-    """The text with its imports."""
-    return "\n".join(text["imports"]) + "\n\n\n" + str(text["source"])
-
-
 def _others(case: TorchCase, oracle: ExportOracle) -> tuple[Mapping[str, Any], ...]:
     """Other failures that were met, each with the text of a candidate that shows it."""
     found = []
@@ -200,56 +170,6 @@ def _suspects(case: TorchCase, best: FxProgram, oracle: ExportOracle) -> tuple[S
     asked = case.model.ask("functions", {"level": oracle.level, "nodes": [node.id for node in few]})
     found = node_suspects(few, case.failure, asked["functions"])
     return (*found, step_suspect(case.failure, case.exporter))
-
-
-def reproduction(case: TorchCase, signature: FailureSignature, seen: Report, text: Report) -> Reproduction:
-    """All that the script needs."""
-    options = {k: str(case.model.subject[k]) for k in ("exporter", "opset") if case.model.subject.get(k)}
-    message = str(seen.get("message", ""))
-    rtol, atol = case.model.subject["default"]
-    feeds = tuple(
-        Feed(name, dtype.removeprefix("torch."), tuple(shape)) for name, dtype, shape in text.get("facts", ())
-    )
-    return Reproduction(
-        form=f"torch-{_form(signature, seen)}",
-        stage=signature.stage,
-        probes=(Probe("torch.onnx", options), Probe("onnxruntime", _runtime(case))),
-        error_class=str(seen.get("error", "")),
-        fragments=_fragments(signature, seen, message),
-        signal=signature.kind if seen.get("died") else "",
-        timeout_seconds=case.model.seconds,
-        rtol=rtol,
-        atol=atol,
-        mismatch=str(seen.get("kind", "")),
-        model_code=shown(text),
-        inputs_code=tuple((name, code) for name, code in text["inputs"]),
-        feeds=feeds,
-        expected_text=str(seen.get("expected", "")) or f"the module is exported and passes {signature.stage}",
-        actual_text=str(seen.get("actual", "")) or message.strip()[:1500] or signature.detail,
-    )
-
-
-def _runtime(case: TorchCase) -> dict[str, str]:
-    subject = case.model.subject
-    return {"opt_level": str(subject["opt_level"]), "provider": str(subject["provider"])}
-
-
-def _form(signature: FailureSignature, seen: Report) -> str:
-    if seen.get("died"):
-        return "death"
-    if seen.get("hung"):
-        return "hang"
-    return {"convert": "convert", "compare": "mismatch"}.get(signature.stage, "runtime")
-
-
-def _fragments(signature: FailureSignature, seen: Report, message: str) -> tuple[str, ...]:
-    """Pieces of the chain of messages that every occurrence holds: the operator, and fixed words."""
-    if signature.stage == "convert":
-        target = str(seen.get("target") or "").removesuffix(".default")
-        if target:
-            return (target,)
-        return literal_fragments(signature.detail, message)
-    return literal_fragments(signature.detail, message)
 
 
 def source_of(case: TorchCase) -> Source:

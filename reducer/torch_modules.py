@@ -14,18 +14,17 @@ from reducer.finding import Artifact, Finding, Reduced, SearchFacts, Suspect
 from reducer.localizers.export import module_suspects, step_suspect
 from reducer.oracles.export import WHOLE, signature_of, stage_of
 from reducer.signature import FailureSignature
+from reducer.torch_case import TorchCase, shown
 from reducer.torch_conclusion import (
     TIMES,
-    TorchCase,
     confirmations,
     environment,
     failure_of,
     files_of,
-    reproduction,
     rungs,
-    shown,
     source_of,
 )
+from reducer.torch_reproducing import reproduction
 from reducer.workspace import INPUTS, LOG
 
 Report = Mapping[str, Any]

@@ -15,7 +15,7 @@ from reducer.errors import OnnxReduceError
 from reducer.finding import Artifact, Finding, Suspect
 from reducer.sessions.onnx import OnnxSession
 from reducer.settings import Settings
-from reducer.torch_conclusion import TorchCase
+from reducer.torch_case import TorchCase
 from reducer.workspace import INPUTS, MODEL
 
 FOLDER = "onnx"

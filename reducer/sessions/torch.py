@@ -13,7 +13,8 @@ from reducer.oracles.export import ExportOracle
 from reducer.programs.fx import FxProgram, FxTable
 from reducer.recording import Recorder
 from reducer.sessions.base import Session
-from reducer.torch_conclusion import Reduction, TorchCase, conclude, nothing_found
+from reducer.torch_case import TorchCase
+from reducer.torch_conclusion import Reduction, conclude, nothing_found
 from reducer.torch_modules import ModuleSearch
 from reducer.torch_onnx import with_onnx_level
 from reducer.torch_reduction import FxReduction
