@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from reducer.custom_ops import custom_ops_option
-from reducer.frontends.subject import Subject
+from reducer.frontends.subject import Subject, digest
 from reducer.observation import FAILED, HUNG, PASSED
 from reducer.oracles.command import Check, CommandOracle
 from reducer.oracles.crash import CURED, CrashOracle
@@ -96,3 +98,23 @@ def _of_command(settings: Settings, subject: Subject, prober: Prober, limits: Li
     if oracle.target is None:
         return None
     return Target(oracle, Aim(), Ladder(), plan, ending.text.strip()[-2000:])
+
+
+def identity(settings: Settings, subject: Subject, target: Target, versions: Mapping[str, Any]) -> dict[str, Any]:
+    """What --resume must find unchanged."""
+    assert target.oracle.target is not None
+    given = [settings.inputs, settings.expected]
+    options = {
+        "check": [settings.check, settings.fail_regex, settings.fail_code, settings.ignore_fail_code],
+        "run": [settings.provider_name(), settings.opt_level, settings.reference, settings.stage, settings.backend],
+        "custom_ops": [str(library) for library in settings.custom_ops],
+        "inputs": [settings.seed, settings.input_shape, settings.dim],
+        "tolerance": [settings.rtol, settings.atol],
+    }
+    return {
+        "source": subject.sha256,
+        "inputs": [digest(path) for path in given if path is not None],
+        "environment": {name: versions.get(name) for name in ("onnx", "onnxruntime", "numpy", "requirements")},
+        "options": json.loads(json.dumps(options)),
+        "target": target.oracle.target.id,
+    }

@@ -30,6 +30,10 @@ EXAMPLES = """Examples:
 
   onnx-reduce bad.onnx --stage compare --reference onnxruntime-noopt
 
+  onnx-reduce net.py --exporter dynamo
+
+  onnx-reduce saved_model_dir/ --opset 18
+
   onnx-reduce bad.onnx --fail-regex "Could not find" --check python check.py {}
 
 Exit codes: 0 reduced, 1 nothing fails, 2 wrong usage, 3 a fault of onnx-reduce, 130 interrupted (best saved).
@@ -38,7 +42,8 @@ Exit codes: 0 reduced, 1 nothing fails, 2 wrong usage, 3 a fault of onnx-reduce,
 app = App(
     name="onnx-reduce",
     version=__version__,
-    help="Shrink a failing ONNX model to the nodes that matter, name the suspect, and draft the issue.",
+    help="Shrink a failing ONNX, PyTorch or TensorFlow model to the nodes that matter, name the suspect, and draft the "
+    "issue.",
     help_epilogue=EXAMPLES,
 )
 
@@ -48,7 +53,14 @@ app.command("reducer.commands.bisect:bisect", name="bisect", help_epilogue="")
 
 @app.default
 def reduce_model(
-    model: Annotated[str, Parameter(help="The ONNX model that fails (.onnx, or text: .onnxtxt).")],
+    model: Annotated[
+        str,
+        Parameter(
+            help="What fails: an ONNX model (.onnx, or text: .onnxtxt); a PyTorch module (net.py, .pt2, "
+            "package.module:factory); a TensorFlow or Keras model (SavedModel folder, .keras, .h5, .pb, .tflite, "
+            "case.py)."
+        ),
+    ],
     /,
     *,
     settings: Settings = Settings(),  # noqa: B008 - frozen, and cyclopts reads the defaults from it
@@ -64,7 +76,7 @@ def reduce_model(
     elsewhere = bool(settings.with_packages or settings.python)
     # Before the session is loaded: the zygote imports its backends meanwhile.
     host = None if elsewhere else Host(options)
-    from reducer.progress import JsonProgress, make_progress
+    from reducer.progress import make_progress
 
     progress = make_progress(as_json=settings.json, quiet=settings.quiet, verbose=settings.verbose)
     try:
@@ -73,31 +85,41 @@ def reduce_model(
 
             host = Host(options_elsewhere(options, settings.python, settings.with_packages, progress.say))
         with source.load()(settings, model, progress, progress.say, host) as session:
-            try:
-                finding = session.run()
-                if finding.status == "not_reproduced":
-                    code, folder = NOTHING, None
-                else:
-                    from reducer.delivery import Place, deliver
-
-                    if settings.tracker is not None:
-                        finding = replace(finding, tracker=settings.tracker)
-                    if settings.versions:
-                        from reducer.bisection.beside import with_versions
-
-                        finding = with_versions(finding, session.workspace.folder, progress.say)
-                    progress.say("running the repro script in fresh processes")
-                    place = Place(session.host.folder, session.host.options.python)
-                    finding = deliver(finding, session.workspace, place, session.completed)
-                    code, folder = REDUCED, session.workspace.target
-            finally:
-                kept = session.abandon()
-                if kept is not None:
-                    sys.stderr.write(f"onnx-reduce: the best so far lies in {kept}; --resume goes on from there\n")
+            code, finding, folder = _run(session, settings, progress)
     finally:
         progress.close()
-    if finding.status == "interrupted":
-        code = INTERRUPTED
+    _tell(code, finding, folder, settings, progress)
+    return code
+
+
+def _run(session: Any, settings: Settings, progress: Any) -> tuple[int, Any, Any]:
+    """(exit code, finding, folder with the result or None); says where the best lies when the run does not end."""
+    try:
+        finding = session.run()
+        if finding.status == "not_reproduced":
+            return NOTHING, finding, None
+        from reducer.delivery import Place, deliver
+
+        if settings.tracker is not None:
+            finding = replace(finding, tracker=settings.tracker)
+        if settings.versions:
+            from reducer.bisection.beside import with_versions
+
+            finding = with_versions(finding, session.workspace.folder, progress.say)
+        progress.say("running the repro script in fresh processes")
+        place = Place(session.host.folder, session.host.options.python)
+        finding = deliver(finding, session.workspace, place, session.completed)
+        return INTERRUPTED if finding.status == "interrupted" else REDUCED, finding, session.workspace.target
+    finally:
+        kept = session.abandon()
+        if kept is not None:
+            sys.stderr.write(f"onnx-reduce: the best so far lies in {kept}; --resume goes on from there\n")
+
+
+def _tell(code: int, finding: Any, folder: Any, settings: Settings, progress: Any) -> None:
+    """The result, for programs or for people, and for GitHub's log where this runs there."""
+    from reducer.progress import JsonProgress
+
     if isinstance(progress, JsonProgress):
         progress.emit(
             {"event": "finding", "exit_code": code, "output": str(folder or ""), "finding": finding.to_json()}
@@ -108,7 +130,6 @@ def reduce_model(
         from reporters.github_actions import announce
 
         announce(finding, sys.stderr if settings.json else sys.stdout)
-    return code
 
 
 def _show(finding: Any, folder: Any, *, verbose: bool) -> None:

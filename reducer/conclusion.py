@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ from reducer.worker.protocol import RETURNED, Call
 from reducer.workspace import LOG, MODEL, Workspace
 
 # Fails only with every optimizer pass but the culprits switched off.
-ALONE = "reduced_culprits_only.onnx"
+ALONE = "private/culprits_only.onnx"
 VERSIONS = "reducer.worker.tasks:versions"
 
 
@@ -104,7 +104,6 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
         final = publishing.final_edition(end.problem, end.oracle, prober, end.wish)[0]
     best, oracle = final.form.program, final.oracle
     saved = files_of(workspace.write(MODEL, partial(save_model, best)))
-    facts = environment(prober, end.plan)
     found = reproduction_facts(oracle, best, prober)
     files = write_data(workspace, best, prober, found)
     text, repro = reproduction(oracle, best, prober, found)
@@ -112,41 +111,50 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     contrast, extra = contrast_of(end.problem, final, workspace)
     beside = [Artifact("other", file.name) for file in saved[1:]] + list(extra)
     beside += copy_libraries(workspace, libraries_in(end.plan.extra))
-    failure = _failure(end)
-    artifacts = (Artifact("reduced_model", MODEL), *beside, *files, *_alone(why), Artifact("trace", LOG))
-    return Finding(
+    facts = environment(prober, end.plan)
+    reduced = Reduced(
+        path=MODEL,
+        nodes=len(best.nodes()),
+        bytes=sum(file.stat().st_size for file in saved),
+        op_types=dict(Counter(ref.op_type for ref in best.nodes())),
+        one_minimal=minimal,
+        reproduced=str(end.confirmed),
+        text=text,
+        canonical_sha256=final.form.sha256,
+        original_values=publishing.original_values(best, end.aim, end.wish),
+        graph=reduced_graph(best),
+    )
+    finding = Finding(
         tool_version=__version__,
         status=end.status,
         source=source_of(end.subject),
-        failure=failure,
-        reduced=Reduced(
-            path=MODEL,
-            nodes=len(best.nodes()),
-            bytes=sum(file.stat().st_size for file in saved),
-            op_types=dict(Counter(ref.op_type for ref in best.nodes())),
-            one_minimal=minimal,
-            reproduced=str(end.confirmed),
-            text=text,
-            canonical_sha256=final.form.sha256,
-            original_values=publishing.original_values(best, end.aim, end.wish),
-            graph=reduced_graph(best),
-        ),
+        failure=_failure(end),
+        reduced=reduced,
         search=search,
         environment=facts,
         ladder=rungs(end.ladder, facts) if end.ladder.observations else (_command_rung(end),),
+        reproduction=repro,
+        artifacts=(Artifact("reduced_model", MODEL), *beside, *files, *_alone(why), Artifact("trace", LOG)),
+        contrast=contrast,
+        names=publishing.names_of(end.subject.program, final.form),
+        neighbourhood=neighbourhood(end.subject.program, end.problem.best),
+    )
+    return _explained(finding, why)
+
+
+def _explained(finding: Finding, why: Explanation) -> Finding:
+    """The finding with what the localizers found out."""
+    assert finding.failure is not None
+    return replace(
+        finding,
         suspects=why.suspects,
         optimizers=why.optimizers,
         neighbours=why.neighbours,
         shapes=why.shapes,
         difference=why.difference,
-        taxonomy=classify(Known(failure, why.suspects, why.symptoms, why.difference)),
+        taxonomy=classify(Known(finding.failure, why.suspects, why.symptoms, why.difference)),
         tracker=why.routing.tracker,
         tracker_why=why.routing.why or None,
-        reproduction=repro,
-        artifacts=artifacts,
-        contrast=contrast,
-        names=publishing.names_of(end.subject.program, final.form),
-        neighbourhood=neighbourhood(end.subject.program, end.problem.best),
     )
 
 

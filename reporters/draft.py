@@ -25,6 +25,7 @@ MESSAGE_LIMIT = 3000
 SUSPECTS, NEIGHBOURS, WORST = 5, 12, 5
 # Longer blocks are folded, so that the headings of the form stay on one screen.
 GRAPH_LINES, SCRIPT_LINES = 40, 150
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 
 
@@ -104,7 +105,8 @@ def coded(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _tidy(text: str) -> str:
-    """Never more than one blank line outside of code."""
+    """Never more than one blank line outside of code, and no control codes, that messages and names may hold."""
+    text = _CONTROL.sub("", text)
     kept: list[str] = []
     for line, is_code in coded(text):
         if is_code or line.strip() or (kept and kept[-1].strip()):

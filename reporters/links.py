@@ -16,7 +16,7 @@ from reporters.draft import Draft
 from reporters.trackers.base import FormField
 
 URL_LIMIT = 8_191
-SEARCH_WORDS = 6
+SEARCH_WORDS, LONGEST_WORD = 6, 60
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ def _with_all(draft: Draft) -> Prefilled | None:
         missing = tuple(_label(field) for field, answer in asked if not _fillable(field, answer))
     else:
         given, missing = {"body": draft.body}, ()
+    if sum(map(len, given.values())) > URL_LIMIT:
+        return None  # encoding makes it no shorter
     url = _address(draft, given)
     return Prefilled(url, missing) if len(url) <= URL_LIMIT else None
 
@@ -57,7 +59,8 @@ def _with_some(draft: Draft) -> Prefilled:
     pairs = [p for p in zip(draft.tracker.fields, draft.answers, strict=True) if p[1] and p[1] != "_No response_"]
     given: dict[str, str] = {}
     for field, answer in sorted(pairs, key=lambda pair: len(pair[1])):
-        if _fillable(field, answer) and len(_address(draft, given | {field.id: answer})) <= URL_LIMIT:
+        fits = len(answer) <= URL_LIMIT and _fillable(field, answer)
+        if fits and len(_address(draft, given | {field.id: answer})) <= URL_LIMIT:
             given[field.id] = answer
     return Prefilled(_address(draft, given), tuple(_label(field) for field, _ in pairs if field.id not in given))
 
@@ -86,7 +89,7 @@ def searches(draft: Draft) -> tuple[str, ...]:
     """Addresses that look for the same failure: by the fixed words of its message, and by operator and kind."""
     facts = draft.facts
     repro = facts.finding.reproduction
-    ops = list(facts.reduced.op_types)
+    ops = [op[:LONGEST_WORD] for op in facts.reduced.op_types]
     queries = []
     if repro is not None and repro.fragments:
         words = max(repro.fragments, key=len).split()[:SEARCH_WORDS]

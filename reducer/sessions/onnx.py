@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from reducer import registry
-from reducer.aiming import Target, aim
+from reducer.aiming import Target, aim, identity
 from reducer.conclusion import Conclusion, conclude, environment, nothing_found, rungs
 from reducer.engine.events import Listener
 from reducer.engine.problem import Budget, OutOfBudget, Problem
@@ -20,7 +19,7 @@ from reducer.engine.verdict import Judgement
 from reducer.engine.verdict import Oracle as Asked
 from reducer.errors import FlakyFailure, UsageError
 from reducer.finding import Finding
-from reducer.frontends.subject import WEIGHTS, InputOptions, Subject, digest, load_subject
+from reducer.frontends.subject import WEIGHTS, InputOptions, Subject, load_subject
 from reducer.localizers.divergence import diverging_nodes
 from reducer.localizing import nodes_named, nodes_of_tensors, nodes_of_types
 from reducer.observation import HUNG, PASSED, SKIPPED, Observation, Probe
@@ -86,7 +85,7 @@ class OnnxSession(Session):
         target, ladder, plan = aim(settings, subject, prober, limits, self._say)
         if target is None:
             return nothing_found(subject, ladder, plan, prober)
-        known = remembered(self.workspace, self._identity(subject, target, prober))
+        known = remembered(self.workspace, identity(settings, subject, target, environment(prober)))
         # Both run beside the reduction; neither changes what it does.
         rate = self._beside.submit(measured, target.oracle, subject.program)
         if ladder.spared:
@@ -95,27 +94,6 @@ class OnnxSession(Session):
             return self._reduce(subject, prober, target, rate, known)
         except FlakyFailure as gone:
             return replace(nothing_found(subject, ladder, plan, prober), flaky=f"{gone.failed}/{gone.tried}")
-
-    def _identity(self, subject: Subject, target: Target, prober: Prober) -> dict[str, Any]:
-        """What --resume must find unchanged."""
-        assert target.oracle.target is not None
-        settings = self.settings
-        given = [settings.inputs, settings.expected]
-        options = {
-            "check": [settings.check, settings.fail_regex, settings.fail_code, settings.ignore_fail_code],
-            "run": [settings.provider_name(), settings.opt_level, settings.reference, settings.stage, settings.backend],
-            "custom_ops": [str(library) for library in settings.custom_ops],
-            "inputs": [settings.seed, settings.input_shape, settings.dim],
-            "tolerance": [settings.rtol, settings.atol],
-        }
-        facts = environment(prober)
-        return {
-            "source": subject.sha256,
-            "inputs": [digest(path) for path in given if path is not None],
-            "environment": {name: facts.get(name) for name in ("onnx", "onnxruntime", "numpy", "requirements")},
-            "options": json.loads(json.dumps(options)),
-            "target": target.oracle.target.id,
-        }
 
     def completed(self, finding: Finding) -> Finding:
         """The finding with what the reference evaluator said meanwhile; waits for it."""

@@ -17,12 +17,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, Listener
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from reducer.errors import HostGone, ToolFault
 from reducer.worker.kit import child_environment
+from reducer.worker.logs import Logs
 from reducer.worker.machine import resident_bytes
 from reducer.worker.protocol import (
     DIED,
@@ -39,7 +39,6 @@ from reducer.worker.scratch import Scratch
 
 # The zygote of a framework imports for 10 s of CPU before its first fork.
 START_SECONDS = 180.0
-STDERR_TAIL = 4000
 CALLS_PER_WORKER = 20_000
 # A worker that holds so much more than after its first call is replaced: backends leak.
 LEAK_BYTES = 1 << 30
@@ -90,7 +89,7 @@ class Host:
         self._zygote: subprocess.Popen[bytes] | None = None
         self._control: Connection | None = None
         self.deaths = 0
-        (self.folder / "logs").mkdir()
+        self._logs = Logs(self.folder / "logs")
         if self.options.fork:
             # Started here, met at the first call: its imports run while the parent loads the model.
             self._zygote = self._start("zygote")
@@ -133,7 +132,7 @@ class Host:
 
     def _exchange(self, worker: _Worker, call: Call, start: float) -> tuple[Answer, bool]:
         worker.served += 1
-        worker.log_start = self._log_size(worker)
+        worker.log_start = self._logs.size(worker.pid)
         stage, limit = "", call.seconds
         deadline = start + limit
         try:
@@ -167,7 +166,7 @@ class Host:
         return replace(self._answer(worker, DIED, stage, start), signal=name, exit_code=code)
 
     def _answer(self, worker: _Worker, outcome: str, stage: str, start: float, *, stderr: str = "") -> Answer:
-        tail = stderr or self._log_tail(worker)
+        tail = stderr or self._logs.tail(worker.pid, worker.log_start)
         return Answer(outcome, stage, stderr=tail, seconds=time.perf_counter() - start)
 
     # --- workers ---------------------------------------------------------------------------------------------
@@ -192,7 +191,7 @@ class Host:
     def _start(self, role: str) -> subprocess.Popen[bytes]:
         environment = child_environment(self.options.python, self.folder, isolated=self.options.isolated)
         environment["TMPDIR"] = str(self.folder)  # whatever a backend drops there goes when the folder goes
-        log = open(self.folder / "logs" / f"{role}.log", "ab")  # noqa: SIM115 - handed to the child
+        log = open(self._logs.of(role), "ab")  # noqa: SIM115 - handed to the child
         process = subprocess.Popen(
             [self.options.python, "-m", "reducer.worker.main", role, str(self._listener.address)],
             stdin=subprocess.PIPE,
@@ -204,7 +203,7 @@ class Host:
         log.close()
         settings = {"preload": self.options.preload, "memory": self.options.memory}
         assert process.stdin is not None
-        message = f"{self._key.hex()}\n{json.dumps({**settings, 'errors': str(self.folder / 'logs')})}\n"
+        message = f"{self._key.hex()}\n{json.dumps({**settings, 'errors': str(self._logs.folder)})}\n"
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(message.encode())
             process.stdin.close()
@@ -229,8 +228,7 @@ class Host:
             except TimeoutError:
                 dead = watcher is not None and watcher.poll() is not None
                 if dead or time.monotonic() > end:
-                    log = "\n".join(p.read_text(errors="replace")[-800:] for p in (self.folder / "logs").glob("*.log"))
-                    raise ToolFault(f"the worker process did not start: {log.strip() or 'no message'}") from None
+                    raise ToolFault(f"the worker process did not start: {self._logs.all() or 'no message'}") from None
         hello, _ = receive(connection)
         return _Worker(connection, hello["hello"], process)
 
@@ -239,7 +237,7 @@ class Host:
         worker.connection.close()
         if worker.pid in self._all:
             self._status(worker)
-        self._log(worker).unlink(missing_ok=True)
+        self._logs.of(worker.pid).unlink(missing_ok=True)
 
     def _kill(self, worker: _Worker) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -259,24 +257,6 @@ class Host:
             send(self._control, {"reap": worker.pid})
             code: int | None = receive(self._control)[0]["status"]
             return code
-
-    # --- what the child printed ------------------------------------------------------------------------------
-    def _log(self, worker: _Worker) -> Path:
-        return self.folder / "logs" / f"{worker.pid}.log"
-
-    def _log_size(self, worker: _Worker) -> int:
-        try:
-            return self._log(worker).stat().st_size
-        except OSError:
-            return 0
-
-    def _log_tail(self, worker: _Worker) -> str:
-        try:
-            with open(self._log(worker), "rb") as stream:
-                stream.seek(max(worker.log_start, self._log_size(worker) - STDERR_TAIL))
-                return stream.read().decode(errors="replace")
-        except OSError:
-            return ""
 
     def close(self) -> None:
         """Kill every child, remove every file. Safe to call twice."""

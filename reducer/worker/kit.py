@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 # The child's modules: the standard library, numpy and the backend are all that they import.
 PARTS = ("__init__.py", "values.py", "worker", "backends")
 # The parent's side of the worker package.
-PARENT_ONLY = ("host.py", "kit.py", "machine.py", "scratch.py")
+PARENT_ONLY = ("host.py", "kit.py", "logs.py", "machine.py", "scratch.py")
 OWN_SETTINGS = "ONNX_REDUCE_"
 # Where an interpreter would be told to look for modules that belong to another one.
 _OF_ANOTHER = ("PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
