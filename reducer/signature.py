@@ -23,6 +23,9 @@ NEVER_A_MATCH = frozenset({"ImportError", "ModuleNotFoundError"})
 _WRAPPED = re.compile(
     r"(?:Non-zero status code returned while running \S+ node\. Name:'[^']*' Status Message: )+(?=Non-zero)"
 )
+# Where ONNX Runtime's messages name a node: whatever stands there is a name, that of a node it made itself included
+# ("_if_then_branch_Reshape", "_inlfunc_..." for what it inlined).
+_NODE_NAME = re.compile(r"(Name:')[^']*(')|(Node \()[^()]*(\) Op \()")
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _LOG_PREFIX = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.\d]* \[[A-Z]:[^\]]*\] ?")
 _LOAD_FROM = re.compile(r"Load model from .{0,1000}? failed: ?")
@@ -75,6 +78,7 @@ def normalise(message: str, vocabulary: Vocabulary) -> str:
     text = _LOG_PREFIX.sub("", text)
     text = _LOAD_FROM.sub("", text)
     text = _WRAPPED.sub("", text)
+    text = _NODE_NAME.sub(lambda m: f"{m[1] or m[3]}<name>{m[2] or m[4]}", text)
     text = _SOURCE_FILE.sub(r"\1", text)
     text = _mask_names(text, vocabulary)
     text = _QUOTED.sub(lambda m: _mask_quoted(m, vocabulary), text)

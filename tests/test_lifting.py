@@ -62,6 +62,17 @@ def test_a_failing_node_is_lifted_out_of_its_body(text: str, tmp_path: Path) -> 
     assert finding.search.oracle_calls <= 12
 
 
+def test_a_node_that_the_runtime_renames_while_it_inlines_a_branch_is_lifted(tmp_path: Path) -> None:
+    # The condition is constant: ONNX Runtime inlines the branch and calls the node _if_then_branch_Reshape.
+    text = """g (float[2,3] x) => (float[a,b] y) {
+      z = Abs(x) one = Constant<value_int = 1>() c = Cast<to = 9>(one)
+      y = If(c) <then_branch = t () => (float[a,b] p) { s = Constant<value_ints = [5, 5]>() p = Reshape(z, s) },
+                 else_branch = e () => (float[a,b] q) { q = Neg(z) }>
+    }"""
+    _, model = reduced(model_of(text), tmp_path)
+    assert [node.op_type for node in model.graph.node] == ["Reshape"]
+
+
 def test_functions_are_inlined_and_reduced(tmp_path: Path) -> None:
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("f", 1)]
     nodes = [helper.make_node("Abs", ["a"], ["t"]), helper.make_node("Elu", ["t"], ["b"])]
