@@ -63,6 +63,8 @@ def check_source(target: str, settings: Settings) -> TensorFlowSource:
 
 def _refuse(settings: Settings) -> None:
     """Raise UsageError for options that say nothing about a TensorFlow source."""
+    if settings.resume:
+        raise UsageError("--resume is for ONNX models so far", "run it anew; --force replaces the output folder")
     if settings.check:
         raise UsageError("--check works on ONNX files only", "convert the model first and name the .onnx file")
     if settings.expected is not None:

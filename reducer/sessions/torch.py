@@ -34,7 +34,7 @@ class TorchSession(Session):
         self._refuse()
         subject = subject_of(self.target, settings)
         folder = settings.output_folder(output_stem(self.target))
-        self.workspace = Workspace(folder, force=settings.force, resume=settings.resume)
+        self.workspace = Workspace(folder, force=settings.force)
         model = TorchModel(self.host, subject, settings.timeout or 60.0)
         self._say("loading the model and climbing the stage ladder")
         model.open()
@@ -51,6 +51,8 @@ class TorchSession(Session):
     def _refuse(self) -> None:
         """Raise UsageError for options that say nothing of a PyTorch model."""
         settings = self.settings
+        if settings.resume:
+            raise UsageError("--resume is for ONNX models so far", "run it anew; --force replaces the output folder")
         named = (("--check", settings.check), ("--inputs", settings.inputs), ("--expected", settings.expected))
         for option, value in (*named, ("--stage", settings.stage)):
             if value:
