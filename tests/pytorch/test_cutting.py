@@ -44,6 +44,20 @@ def level() -> Level:
     return of_program(program, args, kwargs)
 
 
+def test_inputs_that_only_order_side_effects_get_a_value(tmp_path: Path) -> None:
+    class Checked(torch.nn.Module):  # type: ignore[misc]
+        def forward(self, x: Any) -> Any:
+            # Decomposed with an assertion on its result: a token becomes the first input of the graph.
+            return torch.linalg.cholesky(x @ x.T + 4 * torch.eye(3)).sum()
+
+    args = (torch.eye(3),)
+    program = adapter.prepare(adapter.capture(Checked(), args, {}), None)
+    kinds = [spec.kind.name for spec in program.graph_signature.input_specs]
+    assert "TOKEN" in kinds, "torch no longer makes a token here: find another operator"
+    values = of_program(program, args, {}).values
+    assert any("cholesky" in name for name in values)
+
+
 def by_target(level: Level, name: str) -> int:
     return next(row["id"] for row in table(level) if name in row["target"])
 

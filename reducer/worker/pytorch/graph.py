@@ -108,13 +108,23 @@ def copied(value: Any) -> Any:
 
 def of_program(program: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Level:
     """The level of an ExportedProgram with the values that its inputs give."""
-    inputs = list(program._graph_module_flat_inputs(args, kwargs))
+    inputs = _with_tokens(program, list(program._graph_module_flat_inputs(args, kwargs)))
     user = set(program.graph_signature.user_inputs)
     placeholders = [node.name for node in program.graph_module.graph.nodes if node.op == "placeholder"]
     targets = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs if hasattr(spec.arg, "name")}
     constants = frozenset(name for name in placeholders if name not in user)
     names = {name: str(targets[name]) for name in constants if targets.get(name)}
     return Level(program.graph_module, record(program.graph_module, inputs), constants, names)
+
+
+def _with_tokens(program: Any, inputs: list[Any]) -> list[Any]:
+    """The inputs with those that only order side effects (assertions, prints): they carry no value."""
+    import torch
+
+    for position, spec in enumerate(program.graph_signature.input_specs):
+        if spec.kind.name == "TOKEN":
+            inputs.insert(position, torch.tensor([]))
+    return inputs
 
 
 def table(level: Level) -> list[dict[str, Any]]:
