@@ -173,6 +173,8 @@ def test_an_interrupt_keeps_the_best_so_far(tmp_path: Path, sent: signal.Signals
         [sys.executable, "-c", "from reducer.cli import entry; entry()", "bad.onnx", "--json",
          "--check", sys.executable, "-c", SLOW_CHECK],
         cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        # Where the tests themselves run in the background, SIGINT is ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:
