@@ -111,6 +111,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     contrast, extra = contrast_of(end.problem, final, workspace)
     beside = [Artifact("other", file.name) for file in saved[1:]] + list(extra)
     beside += copy_libraries(workspace, libraries_in(end.plan.extra))
+    beside += [Artifact("other", passes.alone) for passes in why.optimizers if passes.alone]
     facts = environment(prober, end.plan)
     reduced = Reduced(
         path=MODEL,
@@ -134,7 +135,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
         environment=facts,
         ladder=rungs(end.ladder, facts) if end.ladder.observations else (_command_rung(end),),
         reproduction=repro,
-        artifacts=(Artifact("reduced_model", MODEL), *beside, *files, *_alone(why), Artifact("trace", LOG)),
+        artifacts=(Artifact("reduced_model", MODEL), *beside, *files, Artifact("trace", LOG)),
         contrast=contrast,
         names=publishing.names_of(end.subject.program, final.form),
         neighbourhood=neighbourhood(end.subject.program, end.problem.best),
@@ -284,10 +285,6 @@ def _better(end: Conclusion, why: Explanation, workspace: Workspace, prober: Pro
         return _explain(end, prober)
     workspace.write(ALONE, partial(save_model, why.smaller.program))
     return why.with_alone(ALONE)
-
-
-def _alone(why: Explanation) -> list[Artifact]:
-    return [Artifact("other", facts.alone) for facts in why.optimizers if facts.alone]
 
 
 def _explain(end: Conclusion, prober: Prober) -> Explanation:
