@@ -138,8 +138,9 @@ def entry_at_fault(source: TensorFlowSource, observed: Observed, oracle: Convers
     facts = environment(oracle.host)
     target = oracle.target
     report = observed.reply.get("report") or {}
-    text = f"the frozen graph does not show it: {target.detail}"
-    extra = len((observed.reply.get("graph") or {}).get("inputs", ())) - len(observed.reply.get("inputs", ()))
+    graph = observed.reply.get("graph")
+    text = f"{'the frozen graph does not show it' if graph else 'there is no graph to cut'}: {target.detail}"
+    extra = len((graph or {}).get("inputs", ())) - len(observed.reply.get("inputs", ()))
     if extra > 0:
         text = f"{extra} tensors that the function captures became inputs of the converted model: {target.detail}"
     suspect = Suspect("converter", str(observed.reply.get("entry") or "entry point"), text, None, "tf2onnx")

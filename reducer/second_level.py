@@ -14,7 +14,8 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -101,24 +102,43 @@ class SecondSession(OnnxSession):
 
 def with_second_level(finding: Finding, writer: Writer, place: Place, settings: Settings) -> Finding:
     """The finding with what the ONNX engine makes of the written model, where that model is what fails."""
-    failure = finding.failure
-    if failure is None or failure.stage not in STAGES or finding.status == "interrupted":
+    if finding.failure is None or finding.failure.stage not in STAGES or finding.status == "interrupted":
         return finding
+    return guarded(finding, writer.what, place, lambda: _with_it(finding, writer, place, settings))
+
+
+def guarded(finding: Finding, what: str, place: Place, make: Callable[[], Finding]) -> Finding:
+    """What `make` gives; the finding as it is when that does not come to an end."""
     start = time.perf_counter()
+    place.say(f"reducing {what}")
     try:
-        place.say(f"reducing {writer.what}")
-        made = _with_it(finding, writer, place, settings)
+        made = make()
     except KeyboardInterrupt:
-        place.say(f"interrupted: {writer.what} was not reduced")
+        place.say(f"interrupted: {what} was not reduced")
         return finding
     except OnnxReduceError as error:
-        place.say(f"{writer.what} was not reduced: {error}")
+        place.say(f"{what} was not reduced: {error}")
         return finding
     except Exception:  # noqa: BLE001 - the first level is done: nothing here may take it away
         place.workspace.log({"event": "second_level_fault", "fault": traceback.format_exc()})
         return finding
     place.workspace.log({"event": "second_level", "seconds": round(time.perf_counter() - start, 2)})
     return made
+
+
+@contextmanager
+def second_run(
+    written: Written, stage: str, place: Place, settings: Settings
+) -> Iterator[tuple[SecondSession, Finding]]:
+    """An ONNX session on the written model and its finding; its folder is there as long as this lasts."""
+    own = _settings(written, stage, settings)
+    session = SecondSession(own, str(written.model), ignore, lambda _: None, place.host)
+    try:
+        yield session, session.run()
+    finally:
+        session.rest()
+        if session.workspace is not None:
+            session.workspace.discard()
 
 
 def _with_it(finding: Finding, writer: Writer, place: Place, settings: Settings) -> Finding:
@@ -128,10 +148,9 @@ def _with_it(finding: Finding, writer: Writer, place: Place, settings: Settings)
     written = writer.write(scratch)
     if written is None:
         return finding
-    own = _settings(written, finding.failure.stage, settings)
-    session = SecondSession(own, str(written.model), ignore, lambda _: None, place.host)
-    try:
-        below = session.run()
+    budget = settings.budget_seconds
+    short = replace(settings, budget_seconds=SECONDS if budget is None else min(SECONDS, budget))
+    with second_run(written, finding.failure.stage, place, short) as (session, below):
         if session.wrong:
             return replace(finding, suspects=(*finding.suspects, _blameless(writer, session)))
         if below.reduced is None or session.workspace is None:
@@ -141,15 +160,10 @@ def _with_it(finding: Finding, writer: Writer, place: Place, settings: Settings)
         files = (*_copied(below, session.workspace, place), *_told(kept, origins, place))
         suspect = _suspect(writer, below, origins)
         return replace(finding, suspects=(*finding.suspects, suspect), artifacts=(*finding.artifacts, *files))
-    finally:
-        session.rest()
-        if session.workspace is not None:
-            session.workspace.discard()
 
 
 def _settings(written: Written, stage: str, settings: Settings) -> Settings:
-    """Those of the user that say something of ONNX, within this level's budget."""
-    budget = settings.budget_seconds
+    """Those of the user that say something of ONNX."""
     return Settings(
         inputs=written.feeds,
         # Right outputs decide who is wrong: they are of use where numbers are compared.
@@ -164,7 +178,7 @@ def _settings(written: Written, stage: str, settings: Settings) -> Settings:
         keep_weights=settings.keep_weights,
         jobs=settings.jobs,
         budget_calls=settings.budget_calls,
-        budget_seconds=SECONDS if budget is None else min(SECONDS, budget),
+        budget_seconds=settings.budget_seconds,
         output=written.model.with_suffix(".reduced"),
         force=True,
     )

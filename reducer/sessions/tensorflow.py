@@ -15,6 +15,7 @@ from reducer.engine.verdict import Verdict
 from reducer.errors import UsageError
 from reducer.finding import Finding
 from reducer.frontends.tensorflow import (
+    CONVERTED,
     TensorFlowSource,
     check_source,
     layer_program,
@@ -42,7 +43,8 @@ from reducer.recording import Recorder
 from reducer.second_level import Place, with_second_level
 from reducer.sessions.base import Session
 from reducer.signature import FailureSignature, Vocabulary
-from reducer.tf_onnx import Conversion
+from reducer.tf_onnx import Conversion, left_in
+from reducer.uncut import in_its_place
 from reducer.workspace import Workspace
 
 REDUCED_GRAPH, REDUCED_LAYERS = "reduced.pb", "reduced.keras.json"
@@ -215,8 +217,11 @@ class TensorFlowSession(Session):
         oracle = aim.oracle
         oracle.task = JUDGE_LAYERS
         if program is None or oracle.judge(program).verdict is not Verdict.INTERESTING:
-            self._say("it cannot be reduced: there are no Keras layers that show it")
-            return entry_at_fault(aim.source, aim.observed, oracle)
+            self._say("there are no Keras layers that show it")
+            assert self.workspace is not None
+            finding = entry_at_fault(aim.source, aim.observed, oracle)
+            place = Place(self.host, self.workspace, self._say)
+            return in_its_place(finding, left_in(self.host.folder / CONVERTED), place, self.settings)
         problem = self._problem(program, oracle, REDUCED_LAYERS)
 
         def search() -> None:
