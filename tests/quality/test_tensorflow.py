@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from reducer.delivery import deliver
@@ -83,6 +86,71 @@ def test_the_same_fault_is_logged_by_one_entry_point_and_raised_by_another(tf_ho
         details.append(finding.failure.signature.detail)
     assert stages == ["load", "convert"]
     assert details[0] == details[1]
+
+
+def test_the_converted_model_is_reduced_as_well(tf_host: Host, tmp_path: Path) -> None:
+    case = tmp_path / "case.py"
+    case.write_text(MODULE.format(more="1.0"))
+    run = session(case, tf_host, tmp_path)
+    finding = run.run()
+    assert run.workspace is not None
+    assert [s.name for s in finding.suspects[::2]] == ["SegmentMax", "SegmentMax"]
+    below = finding.suspects[-1]
+    assert below.evidence.startswith("the converted model fails by itself, reduced to 1 (SegmentMax)")
+    assert f"made of SegmentMax (node {below.node})" in below.evidence
+    assert below.node == finding.suspects[0].node
+    made = onnx.load(run.workspace.folder / "onnx" / "reduced.onnx")
+    assert [node.op_type for node in made.graph.node] == ["SegmentMax"]
+
+
+BICUBIC = """
+import numpy as np
+import tensorflow as tf
+
+def get_function():
+    def model(x):
+        y = tf.image.resize(tf.nn.relu(x), [4, 4], method="bicubic")
+        return y, tf.nn.relu(y) + 1.0
+
+    return model, [tf.TensorSpec([1, 6, 6, 3], tf.float32, name="x")]
+"""
+
+
+def test_a_fault_of_the_runtime_is_reduced_to_what_it_needs_of_the_converted_model(
+    tf_host: Host, tmp_path: Path
+) -> None:
+    case = tmp_path / "case.py"
+    case.write_text(BICUBIC)
+    finding = session(case, tf_host, tmp_path).run()
+    assert finding.suspects[0].name == "ResizeBicubic"
+    below = finding.suspects[-1]
+    assert (below.name, below.project) == ("Resize", "onnxruntime")
+    assert "made of ResizeBicubic" in below.evidence
+
+
+LITE = """
+import sys
+import tensorflow as tf
+
+specs = [tf.TensorSpec([4], tf.float32, name="x")]
+model = tf.function(lambda x: tf.abs(tf.bitcast(tf.nn.relu(x), tf.int32)) + 1, input_signature=specs)
+lite = tf.lite.TFLiteConverter.from_concrete_functions([model.get_concrete_function()])
+open(sys.argv[1], "wb").write(lite.convert())
+"""
+
+
+def test_a_tflite_model_is_reduced_as_what_it_is_converted_to(tf_host: Host, tmp_path: Path) -> None:
+    target = tmp_path / "model.tflite"
+    subprocess.run([sys.executable, "-c", LITE, str(target)], check=True, capture_output=True)
+    finding = session(target, tf_host, tmp_path).run()
+    assert finding.status == "reduced"
+    assert finding.reduced is not None
+    assert dict(finding.reduced.op_types) == {"TFL_BITCAST": 1}
+    assert (finding.source.kind, finding.suspects[0].name) == ("tensorflow", "TFL_BITCAST")
+    assert finding.suspects[-1].evidence.startswith("there is no graph to cut: tf2onnx has no handler for TFL_BITCAST")
+    assert finding.reproduction is not None
+    assert finding.tracker is not None
+    assert "tensorflow-onnx" in finding.tracker
 
 
 LOOP = """
