@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 import time
 import traceback
 from abc import ABC, abstractmethod
@@ -143,9 +144,8 @@ def second_run(
 
 def _with_it(finding: Finding, writer: Writer, place: Place, settings: Settings) -> Finding:
     assert finding.failure is not None
-    scratch = place.host.folder / FOLDER
-    scratch.mkdir(exist_ok=True)
-    written = writer.write(scratch)
+    # A folder of its own: nothing of an earlier run on this host can be taken for the model.
+    written = writer.write(Path(tempfile.mkdtemp(prefix="onnx-", dir=place.host.folder)))
     if written is None:
         return finding
     budget = settings.budget_seconds

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -128,29 +126,24 @@ def test_a_fault_of_the_runtime_is_reduced_to_what_it_needs_of_the_converted_mod
     assert "made of ResizeBicubic" in below.evidence
 
 
-LITE = """
-import sys
-import tensorflow as tf
-
-specs = [tf.TensorSpec([4], tf.float32, name="x")]
-model = tf.function(lambda x: tf.abs(tf.bitcast(tf.nn.relu(x), tf.int32)) + 1, input_signature=specs)
-lite = tf.lite.TFLiteConverter.from_concrete_functions([model.get_concrete_function()])
-open(sys.argv[1], "wb").write(lite.convert())
-"""
-
-
-def test_a_tflite_model_is_reduced_as_what_it_is_converted_to(tf_host: Host, tmp_path: Path) -> None:
-    target = tmp_path / "model.tflite"
-    subprocess.run([sys.executable, "-c", LITE, str(target)], check=True, capture_output=True)
-    finding = session(target, tf_host, tmp_path).run()
-    assert finding.status == "reduced"
+def test_a_source_without_a_graph_is_reduced_as_the_model_that_it_becomes(
+    tf_host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TensorFlowSession, "_graph", lambda *_: None)
+    case = tmp_path / "case.py"
+    case.write_text(MODULE.format(more="1.0"))
+    run = session(case, tf_host, tmp_path)
+    finding = run.run()
+    assert (finding.status, finding.source.kind) == ("reduced", "tensorflow")
     assert finding.reduced is not None
-    assert dict(finding.reduced.op_types) == {"TFL_BITCAST": 1}
-    assert (finding.source.kind, finding.suspects[0].name) == ("tensorflow", "TFL_BITCAST")
-    assert finding.suspects[-1].evidence.startswith("there is no graph to cut: tf2onnx has no handler for TFL_BITCAST")
+    assert dict(finding.reduced.op_types) == {"SegmentMax": 1}
+    assert finding.suspects[0].name == "SegmentMax"
+    assert finding.suspects[-1].name == "from_function"
     assert finding.reproduction is not None
     assert finding.tracker is not None
     assert "tensorflow-onnx" in finding.tracker
+    assert run.workspace is not None
+    assert (run.workspace.folder / "reduced.onnx").exists()
 
 
 LOOP = """
