@@ -51,7 +51,7 @@ def narrowed(oracle: Oracle, options: Mapping[str, str]) -> Oracle | None:
         a, b = (probe if p == failing else p for p in old.probes)
         difference = replace(old.difference, a=a, b=b)
         dispute = replace(old, a=a, b=b, difference=difference, odd=probe.label)
-        return MismatchOracle(oracle.prober, dispute, oracle.vocabulary, oracle.limits, oracle.known_right)
+        return MismatchOracle(oracle.prober, dispute, oracle.vocabulary, oracle.limits)
     return None
 
 

@@ -14,9 +14,10 @@ from reducer.oracles.command import Check, CommandOracle
 from reducer.oracles.crash import CURED, CrashOracle
 from reducer.oracles.ladder import REFERENCE, RUNTIME, Aim, Ladder, Plan, choose, climb
 from reducer.oracles.limits import COMMAND_SECONDS, Limits
-from reducer.oracles.mismatch import MismatchOracle
+from reducer.oracles.mismatch import Dispute, MismatchOracle
 from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Prober
+from reducer.programs.onnx import OnnxProgram
 from reducer.settings import Settings
 from reducer.signature import of_observation
 from reducer.systems import system_under_test
@@ -34,6 +35,15 @@ class Target:
     ladder: Ladder
     plan: Plan
     message: str
+
+    @property
+    def dispute(self) -> Dispute | None:
+        """The dispute as it is now: the witness may change on the way."""
+        return self.oracle.dispute if isinstance(self.oracle, MismatchOracle) else None
+
+    def hand_over(self, program: OnnxProgram) -> bool:
+        """Whether another witness stands for --expected from here on."""
+        return isinstance(self.oracle, MismatchOracle) and self.oracle.hand_over(program)
 
 
 def aim(
@@ -60,9 +70,9 @@ def _of_ladder(subject: Subject, prober: Prober, limits: Limits, chosen: Aim, se
     ladder, plan = seen
     if chosen.dispute is not None:
         dispute = chosen.dispute
-        if any(probe.backend == REFERENCE for probe in dispute.probes):
+        if any(p is not None and p.backend == REFERENCE for p in (*dispute.probes, dispute.second)):
             prober.host.preload(["onnx.reference"])
-        oracle: AnyOracle = MismatchOracle(prober, dispute, subject.vocabulary, limits, subject.expected)
+        oracle: AnyOracle = MismatchOracle(prober, dispute, subject.vocabulary, limits)
         return Target(oracle, chosen, ladder, plan, dispute.signature.detail)
     if chosen.nan is not None:
         oracle = NanOracle(prober, chosen.nan.probe, subject.vocabulary, limits)

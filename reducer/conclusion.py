@@ -34,7 +34,7 @@ from reducer.oracles.command import CommandOracle
 from reducer.oracles.confirm import confirmations
 from reducer.oracles.crash import CrashOracle
 from reducer.oracles.flaky import Rate
-from reducer.oracles.ladder import Aim, Ladder, Plan, outcome_of_compare
+from reducer.oracles.ladder import Aim, Ladder, Plan, all_agree, outcome_of_compare, told_of
 from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.nan import NanOracle
 from reducer.oracles.prober import Prober
@@ -232,12 +232,12 @@ def _failure(end: Conclusion) -> Failure:
             "compare",
             symptom.get(d.kind, "wrong_output"),
             facts,
-            _dispute_text(end),
+            told_of(end.aim.dispute, end.ladder),
             d.a.backend,
             d.output,
             d.max_abs,
             d.max_rel,
-            end.aim.dispute.odd,
+            None if all_agree(end.aim.dispute, end.ladder) else end.aim.dispute.odd,
             f"rtol {rtol:g}, atol {atol:g} (float32)",
         )
     if end.aim.nan is not None:
@@ -256,14 +256,6 @@ def _failure(end: Conclusion) -> Failure:
     symptom_of = {FAILED: "exception", DIED: "signal", HUNG: "hang", OUT_OF_MEMORY: "out_of_memory"}
     message = seen.message or signature.detail
     return Failure(seen.stage, symptom_of[seen.outcome], facts, message, seen.probe.label)
-
-
-def _dispute_text(end: Conclusion) -> str:
-    assert end.aim.dispute is not None
-    d, odd = end.aim.dispute.difference, end.aim.dispute.odd
-    other = d.b.label if d.b else "the expected values"
-    size = f" by up to {d.max_abs:.4g}" if d.max_abs is not None else (f": {d.detail}" if d.detail else "")
-    return f"output {d.output!r}: {d.a.label} and {other} differ in {d.kind}{size}; {odd} stands alone"
 
 
 def _one_minimal(end: Conclusion) -> bool:

@@ -12,7 +12,7 @@ from reducer.errors import EditConflict, ToolFault
 from reducer.finding import DifferenceFacts, Neighbour, OptimizerFacts, ShapeFact, Suspect
 from reducer.localizers.base import Evidence, Fact, Localizer, Smaller
 from reducer.observation import FAILED, PASSED, Probe
-from reducer.oracles.ladder import CHECKER, INFERENCE, REFERENCE, RUNTIME
+from reducer.oracles.ladder import CHECKER, INFERENCE, REFERENCE, RUNTIME, all_agree
 from reducer.oracles.prober import Order
 from reducer.oracles.trial import Trials, TrialsSpent
 from reducer.routing import CONVERTER, Routing, Symptoms, route
@@ -107,7 +107,7 @@ def symptoms_of(evidence: Evidence, told: Explanation, producer: str) -> Symptom
     base = Symptoms("", producer=producer, stage=evidence.stage, by_optimizer=by_optimizer, decisive=told.decisive)
     if aim.dispute is not None:
         d = aim.dispute
-        agreed = d.b is None and any(d.a in pair and None not in pair for pair in evidence.ladder.comparison.agreeing)
+        agreed = all_agree(aim.dispute, evidence.ladder)
         wrong = "the same, and it is not what was expected" if agreed else ""
         return replace(base, backend=d.a.backend, odd=d.odd, agreed=wrong)
     if aim.nan is not None:

@@ -83,6 +83,10 @@ class Comparison:
         """Whether both ran and agree."""
         return (a, b) in self.agreeing or (b, a) in self.agreeing
 
+    def supported(self, a: Probe) -> bool:
+        """Whether another witness, not the known outputs, agrees with this one."""
+        return any(a in pair and None not in pair for pair in self.agreeing)
+
 
 def plain(value: Any) -> str:
     """One line of a message, for tables."""

@@ -20,5 +20,14 @@ class OnnxShapeInference(Backend):
         import onnx
 
         model = program if isinstance(program, bytes) else onnx.load(str(program), load_external_data=False)
-        onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+        try:
+            onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+        except onnx.shape_inference.InferenceError as error:
+            raise type(error)(first_error(str(error))) from error
         return no_run
+
+
+def first_error(message: str) -> str:
+    """The first entry of inference's list, which has a line per node. Behind a node that has no type, every node
+    complains: what follows is mostly that."""
+    return message.partition("\n(op_type:")[0].strip()

@@ -207,7 +207,9 @@ def _steady_op(node: onnx.NodeProto, opsets: dict[str, int]) -> bool:
         schema = onnx.defs.get_schema(node.op_type, version or onnx.defs.onnx_opset_version(), node.domain)
     except (onnx.defs.SchemaError, TypeError):  # TypeError: a version beyond 32 bits
         return True
-    if not getattr(schema, "non_deterministic", False):
+    # The schema's own flag also stands on If, Loop and Scan, which are as random as their bodies, and on DepthToSpace
+    # and others that are not random at all. What draws numbers takes a seed.
+    if not getattr(schema, "non_deterministic", False) or "seed" not in schema.attributes:
         return True
     # Dropout and its like are random only when their training switch is there at all.
     switch = next((i for i, formal in enumerate(schema.inputs) if formal.name == "training_mode"), None)

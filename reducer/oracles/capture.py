@@ -23,7 +23,7 @@ from reducer.oracles.prober import Order, Prober
 from reducer.programs.base import NodeId
 from reducer.programs.onnx import OnnxProgram
 from reducer.programs.onnx_source import OnnxSource
-from reducer.programs.onnx_tensors import element_name
+from reducer.programs.onnx_tensors import element_name, read_type, type_of_tensor
 from reducer.values import ValueRef
 from reducer.worker.protocol import RETURNED, Call
 
@@ -84,6 +84,16 @@ class Capture:
         source = program.source
         nodes = [r.ref.id for r in program.records if all(n in source.constants for n in r.outputs if n)]
         return self.values(program, nodes) if nodes else program
+
+    def ranks(self, program: OnnxProgram) -> OnnxProgram:
+        """The rank of every tensor that inference gave none: the checker takes no input or output without a shape."""
+        made = [name for record in program.records for name in record.outputs if name]
+        bare = [name for name in made if not _has_shape(program.type_of(name))]
+        if not bare:
+            return program
+        values = self.values(program).source.values
+        found = {name: type_of_tensor(values[name], static=False) for name in bare if name in values}
+        return _on(program, program.source.learn(types={n: wire for n, wire in found.items() if wire is not None}))
 
     def values(self, program: OnnxProgram, nodes: Iterable[NodeId] | None = None) -> OnnxProgram:
         """The program with the captured value of every tensor that could be had."""
@@ -171,6 +181,14 @@ def _is_useful(kind: onnx.TypeProto) -> bool:
     if kind.HasField("tensor_type"):
         return kind.tensor_type.elem_type != 0
     return kind.WhichOneof("value") is not None
+
+
+def _has_shape(wire: bytes | None) -> bool:
+    """Whether a tensor type says at least how many axes there are; what is no tensor has none to say."""
+    if wire is None:
+        return False
+    kind = read_type(wire)
+    return not kind.HasField("tensor_type") or kind.tensor_type.HasField("shape")
 
 
 def _fetchable(program: OnnxProgram, name: str) -> bool:

@@ -203,8 +203,12 @@ def _dispute(comparison: Comparison, a: Probe, b: Probe | None, odd: Probe, plan
     difference = comparison.between(a, b)
     if difference is None:
         return None
+    if b is None:
+        others = (Probe(REFERENCE), plan.unoptimized)
+        second = next((p for p in others if p is not None and p.backend != a.backend), None)
+        return Dispute(difference.a, None, difference, odd.label, dict(plan.expected), second)
     # The order of the comparison: candidates are compared the same way round.
-    return Dispute(difference.a, difference.b, difference, odd.label, dict(plan.expected) if b is None else {})
+    return Dispute(difference.a, difference.b, difference, odd.label)
 
 
 def outcome_of_compare(ladder: Ladder) -> tuple[str, str]:
@@ -218,3 +222,18 @@ def outcome_of_compare(ladder: Ladder) -> tuple[str, str]:
         size = f", max abs difference {worst.max_abs:.3g}" if worst.max_abs is not None else ""
         return DIFFERS, f"{worst.a.label} against {other}: {worst.kind} of {worst.output!r}{size}{note}"
     return PASSED, f"largest absolute difference {ladder.comparison.seen:.3g}{note}"
+
+
+def all_agree(dispute: Dispute, ladder: Ladder) -> bool:
+    """Whether the witnesses agree with each other and only the known right outputs differ: the model is wrong then."""
+    return dispute.b is None and ladder.comparison.supported(dispute.a)
+
+
+def told_of(dispute: Dispute, ladder: Ladder) -> str:
+    """The dispute in a sentence."""
+    d, odd = dispute.difference, f"{dispute.odd} stands alone"
+    other = d.b.label if d.b else "the expected values"
+    size = f" by up to {d.max_abs:.4g}" if d.max_abs is not None else (f": {d.detail}" if d.detail else "")
+    if all_agree(dispute, ladder):
+        odd = "all witnesses agree with each other: the model itself computes something else"
+    return f"output {d.output!r}: {d.a.label} and {other} differ in {d.kind}{size}; {odd}"

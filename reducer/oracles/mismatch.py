@@ -22,13 +22,15 @@ GROSS, STILL_GROSS = 30.0, 3.0
 
 @dataclass(frozen=True)
 class Dispute:
-    """Who differs from whom, how, and which side stands alone. `b` None is --expected."""
+    """Who differs from whom, how, and which side stands alone. `b` None is --expected, with which no witness agrees;
+    `second` is then another witness, asked of candidates."""
 
     a: Probe
     b: Probe | None
     difference: Difference
     odd: str
     expected: Mapping[str, ValueRef] = field(default_factory=dict)
+    second: Probe | None = None
 
     @property
     def probes(self) -> tuple[Probe, ...]:
@@ -52,11 +54,9 @@ class MismatchOracle(Oracle):
         dispute: Dispute,
         vocabulary: Vocabulary,
         limits: Limits,
-        known_right: Mapping[str, ValueRef] | None = None,
     ) -> None:
         self.prober, self.dispute, self.vocabulary, self.limits = prober, dispute, vocabulary, limits
         self.target = dispute.signature
-        self.known_right = known_right or {}
         self.least = STILL_GROSS if dispute.difference.excess > GROSS else 1.0
         # For a difference that comes and goes: while the first output is there, no other one counts. Where memory
         # is corrupted any output may differ, and following whichever does leads astray.
@@ -81,7 +81,43 @@ class MismatchOracle(Oracle):
             return Judgement(Verdict.SLIPPED, signature.id, reason=signature.detail)
         if found.excess < self.least:
             return Judgement(Verdict.UNRESOLVED, signature.id, reason="the difference is near the tolerance")
-        return Judgement(Verdict.INTERESTING, signature.id)
+        came_in = self._came_in(program, found.output, seconds, fresh=fresh)
+        return came_in or Judgement(Verdict.INTERESTING, signature.id)
+
+    def _came_in(self, program: OnnxProgram, output: str, seconds: float, *, fresh: bool) -> Judgement | None:
+        """A verdict when a difference from the known right `output` may have come in through a cut edge: no witness
+        agrees with it, so recorded values may be wrong. Another witness, fed with the same values, tells."""
+        first, second = self.dispute.a, self.dispute.second
+        if self.dispute.b is not None or not _is_cut(program):
+            return None
+        if second is None:
+            return Judgement(Verdict.UNRESOLVED, reason="the values at the cut may be wrong")
+        others = tuple(name for name in program.interface.outputs if name != output)
+        order = Order((first, second), True, others, stop_early=True)
+        observations, comparison = self.prober.climb(program, order, seconds, fresh=fresh)
+        if observations[-1].outcome != PASSED:
+            return Judgement(Verdict.UNRESOLVED, reason="the values at the cut may be wrong: no other witness runs it")
+        if comparison.between(first, second) is None:
+            return Judgement(Verdict.PASSED, reason="the difference comes in with the values at the cut")
+        return None
+
+    def hand_over(self, program: OnnxProgram) -> bool:
+        """Let the second witness stand for the known right outputs from here on: where it runs this program and gives
+        them, while the failing one does not. What they are known for is only the outputs of the source."""
+        old = self.dispute
+        if old.b is not None or old.second is None:
+            return False
+        order = Order((old.a, old.second), True, random_outputs(program), old.expected)
+        try:
+            _, comparison = self.prober.climb(program, order, self.limits.full)
+        except (EditConflict, ToolFault):
+            return False
+        found = comparison.between(old.a, old.second)
+        if found is None or found.kind != old.difference.kind or not comparison.agree(old.second, None):
+            return False
+        self.dispute = Dispute(found.a, found.b, found, old.odd)
+        self.target = self.dispute.signature
+        return True
 
     def _unpinned(self, program: OnnxProgram) -> tuple[str, ...]:
         outputs, first = program.interface.outputs, self.dispute.difference.output
@@ -108,3 +144,9 @@ class MismatchOracle(Oracle):
         return Judgement(
             Verdict.UNRESOLVED, seconds=last.seconds, reason=f"{last.probe.label} {last.outcome}", limit=limit
         )
+
+
+def _is_cut(program: OnnxProgram) -> bool:
+    """Whether anything but the model's own inputs is given to it."""
+    face, own = program.interface, program.source.inputs
+    return any(name not in own for name in (*face.inputs, *face.constants))

@@ -38,6 +38,7 @@ class Bypass(ReductionPass[OnnxProgram]):
     name: ClassVar[str] = "bypass nodes"
     stage: ClassVar[Stage] = Stage.CUT
     rank: ClassVar[int] = 30
+    changes_values: ClassVar[bool] = True
 
     def propose(self, program: OnnxProgram) -> Iterable[BypassNode]:
         if not 1 < len(program.keep) <= MOST_NODES:

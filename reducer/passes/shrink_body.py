@@ -46,6 +46,7 @@ class ShrinkBody(ReductionPass[OnnxProgram]):
 
     name: ClassVar[str] = "bypass nodes in bodies"
     stage: ClassVar[Stage] = Stage.INSIDE
+    changes_values: ClassVar[bool] = True
 
     def propose(self, program: OnnxProgram) -> Iterable[BypassInner]:
         edits: list[BypassInner] = []

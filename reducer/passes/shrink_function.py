@@ -50,6 +50,7 @@ class ShrinkFunction(ReductionPass[OnnxProgram]):
     name: ClassVar[str] = "bypass nodes in functions"
     stage: ClassVar[Stage] = Stage.INSIDE
     rank: ClassVar[int] = 60
+    changes_values: ClassVar[bool] = True
 
     def propose(self, program: OnnxProgram) -> Iterable[BypassInFunction]:
         if not is_small(program) or not program.functions:

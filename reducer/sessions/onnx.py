@@ -33,7 +33,7 @@ from reducer.oracles.limits import Limits, first_limit
 from reducer.oracles.mismatch import MismatchOracle
 from reducer.oracles.prober import Order, Prober
 from reducer.oracles.simplifier import Simplifier
-from reducer.passes.base import Stage
+from reducer.passes.base import ReductionPass, Stage
 from reducer.programs.base import NodeId
 from reducer.programs.onnx import OnnxProgram
 from reducer.publishing import Wish, final_edition, spoken_names
@@ -159,7 +159,7 @@ class OnnxSession(Session):
         end = Conclusion(
             subject,
             target.oracle,
-            target.aim,
+            replace(target.aim, dispute=target.dispute),
             target.ladder,
             target.plan,
             target.message,
@@ -189,8 +189,7 @@ class OnnxSession(Session):
 
     def _search(self, subject: Subject, prober: Prober, target: Target, problem: Problem[OnnxProgram]) -> str:
         """Reduce; the status of the finding."""
-        passes = [p for p in registry.passes(self.kind) if not (p.changes_values and _fixed_values(target))]
-        passes = [p for p in passes if not (p.changes_numbers and self.settings.keep_weights)]
+        passes = self._passes(target)
         capture = Capture(prober, self.host.folder / WEIGHTS / "values.bin", target.oracle.limits, target.plan.extra)
         try:
             problem.enter("inferring types")
@@ -201,6 +200,13 @@ class OnnxSession(Session):
                 problem.enter("recording values")
                 problem.best = program = self._learn(capture, program, target)
                 reducer.run(self._seeds(program, prober, target, capture.refused))
+            if target.hand_over(problem.best):
+                # Other verdicts than before, so other programs.
+                source = problem.best.source
+                problem.best = replace(problem.best, source=replace(source, tag=f"{source.tag}/second witness"))
+                passes = self._passes(target)
+                reducer = Reducer(problem, [p for p in passes if p.stage is Stage.CUT])
+                reducer.run(self._seeds(problem.best, prober, target, []))
             lifter = Lifter(prober, capture, lambda lifted: self._learn(capture, lifted, target))
             while lifter.lift(problem):
                 target.oracle.learn_names(problem.best)
@@ -218,19 +224,24 @@ class OnnxSession(Session):
                 self.workspace.log({"passes": problem.statistics()})
         return "reduced"
 
+    def _passes(self, target: Target) -> list[ReductionPass[OnnxProgram]]:
+        found = [p for p in registry.passes(self.kind) if not (p.changes_values and _fixed_values(target))]
+        return [p for p in found if not (p.changes_numbers and self.settings.keep_weights)]
+
     def _learn(self, capture: Capture, program: OnnxProgram, target: Target) -> OnnxProgram:
         """Values where the verdict can depend on them."""
         seen = target.aim.observation
         if len(program.keep) == 1:
             return program  # nothing can be cut
         if seen is not None and seen.stage in ("check", "shape_inference", "load"):
-            return capture.constants(program)
+            known = capture.constants(program)
+            return capture.ranks(known) if seen.stage == "check" else known
         return capture.values(program)
 
     def _seeds(self, program: OnnxProgram, prober: Prober, target: Target, refused: list[NodeId]) -> list[Seed]:
         """Groups of nodes to try first, free of oracle calls."""
-        if target.aim.dispute is not None:
-            found = diverging_nodes(prober, program, target.aim.dispute, target.oracle.limits.full)
+        if target.dispute is not None:
+            found = diverging_nodes(prober, program, target.dispute, target.oracle.limits.full)
             return [Seed((node,)) for node, _ in found[:4]]
         message = target.message
         groups: list[tuple[NodeId, ...]] = [(node,) for node in nodes_named(program, message)]
@@ -260,7 +271,7 @@ class OnnxSession(Session):
 def _fixed_values(target: Target) -> bool:
     """Whether other inputs or weights would make the verdict worthless: known right outputs are those of the present
     ones, and NaN from present ones says nothing of NaN from others."""
-    dispute = target.aim.dispute
+    dispute = target.dispute
     return target.aim.nan is not None or (dispute is not None and dispute.b is None)
 
 

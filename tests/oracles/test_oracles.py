@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from reducer import registry
@@ -28,7 +29,7 @@ from reducer.signature import Vocabulary, of_observation
 from reducer.testcase import Tolerance
 from reducer.worker.host import Host
 from tests.fakes.backends import ALL
-from tests.models import chain_text, feeds_for, program_of
+from tests.models import chain_text, feeds_for, model_of, program_of
 
 
 def prober_of(host: Host, program: OnnxProgram, folder: Path) -> Prober:
@@ -150,11 +151,21 @@ def test_types_are_inferred_around_a_node_that_kills_inference(host: Host, tmp_p
     lines[4] = 't5 = EyeLike("")'
     text = "g (float[2,2] t0) => (float[2,2] t8) { " + " ".join(lines) + " }"
     from reducer.frontends.onnx import load_source
-    from tests.models import model_of
 
     program = OnnxProgram.of(load_source(model_of(text), tmp_path, tmp_path))
     learnt = Capture(prober_of(host, program, tmp_path), tmp_path / "v.bin", Limits()).types(program)
     assert {"t1", "t2", "t3", "t4"} <= set(learnt.source.types)
+
+
+def test_the_checker_is_given_ranks_that_inference_does_not_know(host: Host, tmp_path: Path) -> None:
+    # Before IR 4 every initializer was to be an input; inference then knows nothing of it, nor of what it makes.
+    model = model_of("g (float[2,2] x) => (float[2,2] z) <float[2,2] w = {1, 2, 3, 4}> { y = MatMul(x, w) z = Abs(y) }")
+    model.ir_version = 3
+    program = program_of(model, tmp_path)
+    capture = Capture(prober_of(host, program, tmp_path), tmp_path / "v.bin", Limits())
+    learnt = capture.ranks(capture.types(program))
+    wire = learnt.source.types["y"]
+    assert len(onnx.TypeProto.FromString(wire).tensor_type.shape.dim) == 2
 
 
 def test_random_outputs_are_not_compared(tmp_path: Path) -> None:
@@ -167,6 +178,16 @@ def test_random_outputs_are_not_compared(tmp_path: Path) -> None:
 def test_a_dropout_that_trains_is_random(tmp_path: Path) -> None:
     text = "g (float[4] x, bool t) => (float[4] d) { p = Constant<value = float {0.5}>() d = Dropout(x, p, t) }"
     assert random_outputs(program_of(text, tmp_path)) == ("d",)
+
+
+def test_a_body_is_as_random_as_what_it_holds(tmp_path: Path) -> None:
+    text = """g (float[4] x, bool c) => (float[4] y, float[4] z, float[1,1,2,2] d) {
+      y = If(c) <then_branch = t () => (float[4] a) { a = Abs(x) }, else_branch = e () => (float[4] b) { b = Neg(x) }>
+      z = If(c) <then_branch = t2 () => (float[4] f) { f = RandomNormalLike(x) },
+                 else_branch = e2 () => (float[4] h) { h = Neg(x) }>
+      s = Constant<value = int64[4] {1, 4, 1, 1}>() r = Reshape(x, s) d = DepthToSpace<blocksize = 2>(r)
+    }"""
+    assert random_outputs(program_of(text, tmp_path)) == ("z",)
 
 
 def test_the_vote_blames_the_one_who_stands_alone(host: Host, tmp_path: Path) -> None:
