@@ -21,12 +21,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from reducer.aiming import Target
+from reducer.aiming import AnyOracle, Target
 from reducer.engine.problem import ignore
 from reducer.errors import OnnxReduceError
 from reducer.finding import Artifact, Finding, GraphNode, Suspect
 from reducer.frontends.subject import Subject
 from reducer.neighbourhood import neighbourhood
+from reducer.observation import PASSED
+from reducer.oracles.mismatch import MismatchOracle
 from reducer.sessions.onnx import OnnxSession
 from reducer.settings import Settings
 from reducer.worker.host import Host
@@ -84,21 +86,29 @@ class Place:
 
 
 class SecondSession(OnnxSession):
-    """An ONNX session that leaves a model alone which no witness runs rightly. `wrong` are those witnesses, `nodes`
-    what the model is made of."""
+    """An ONNX session that knows when the model itself is wrong. `wrong` are then the witnesses that do not give the
+    right outputs, `nodes` what the model is made of."""
 
     wrong: tuple[str, ...] = ()
     nodes: tuple[GraphNode, ...] = ()
+    _oracle: AnyOracle | None = None
 
     def worth(self, subject: Subject, target: Target) -> bool:
-        """Whether some witness is right, or it is no matter of numbers."""
-        dispute = target.aim.dispute
+        """False when nobody runs the model rightly. A witness that does not run the whole may run a part."""
+        dispute, ladder = target.aim.dispute, target.ladder
         if dispute is None or dispute.b is not None:
             return True
-        differing = target.ladder.comparison.differing
-        self.wrong = tuple(dict.fromkeys(d.a.label for d in differing if d.b is None))
+        self._oracle = target.oracle
+        self.wrong = tuple(dict.fromkeys(d.a.label for d in ladder.comparison.differing if d.b is None))
         self.nodes = neighbourhood(subject.program, subject.program)
-        return False
+        ran = ladder.of(dispute.second)
+        return dispute.second is not None and (ran is None or ran.outcome != PASSED)
+
+    @property
+    def model_is_wrong(self) -> bool:
+        """Whether no witness was found that gives the right outputs, of a part of the model either."""
+        oracle = self._oracle
+        return bool(self.wrong) and not (isinstance(oracle, MismatchOracle) and oracle.dispute.b is not None)
 
 
 def with_second_level(finding: Finding, writer: Writer, place: Place, settings: Settings) -> Finding:
@@ -151,7 +161,7 @@ def _with_it(finding: Finding, writer: Writer, place: Place, settings: Settings)
     budget = settings.budget_seconds
     short = replace(settings, budget_seconds=SECONDS if budget is None else min(SECONDS, budget))
     with second_run(written, finding.failure.stage, place, short) as (session, below):
-        if session.wrong:
+        if session.model_is_wrong:
             return replace(finding, suspects=(*finding.suspects, _blameless(writer, session)))
         if below.reduced is None or session.workspace is None:
             return finding

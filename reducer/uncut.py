@@ -26,7 +26,7 @@ def in_its_place(finding: Finding, written: Written | None, place: Place, settin
 
 
 def _of_source(finding: Finding, below: Finding, session: SecondSession, place: Place) -> Finding:
-    if below.reduced is None or session.workspace is None:
+    if below.reduced is None or session.workspace is None or session.model_is_wrong:
         return finding
     _copy(session.workspace.folder, place)
     return replace(

@@ -135,6 +135,21 @@ def test_a_runtime_that_is_wrong_is_found_by_a_witness_that_is_right(place: Plac
     assert (place.workspace.folder / "onnx" / "reduced.onnx").exists()
 
 
+def test_a_witness_that_runs_a_part_alone_tells_what_is_wrong_there(place: Place) -> None:
+    # No evaluator knows FastGelu, so none runs the whole; the zero that it adds is known without it.
+    text = """g (float[1,1,2,4] x) => (float[1,1,1,2] y) {
+      scales = Constant<value = float[4] {1.0, 1.0, 0.6, 0.6}>()
+      f = com.microsoft.FastGelu(x) s = Sub(f, f) p = Add(x, s)
+      y = Resize<mode: string = "linear", coordinate_transformation_mode: string = "align_corners">(p, "", scales)
+    }"""
+    x = np.arange(1, 9, dtype=np.float32).reshape(1, 1, 2, 4)
+    (right,) = ReferenceEvaluator(model_of(text.replace("com.microsoft.FastGelu", "Abs"))).run(None, {"x": x})
+    model = model_of(text)
+    model.opset_import.add(domain="com.microsoft", version=1)
+    found = with_second_level(finding("compare"), Writes(model, x, right), place, Settings())
+    assert found.suspects[1].evidence.startswith("the written model fails by itself, reduced to 1 (Resize)")
+
+
 def test_a_model_that_does_not_fail_by_itself_says_nothing(place: Place) -> None:
     before = finding("compare")
     writer = Writes(named(RIGHT), VALUES, -np.abs(VALUES))
