@@ -12,6 +12,7 @@ from reducer import finding
 from reducer.errors import EditConflict
 from reducer.finding import Feed, Reproduction
 from reducer.oracles.conversion import UNSUPPORTED, ConversionOracle, cause_of
+from reducer.programs.fed import formula_of
 from reducer.programs.graphdef import GraphProgram
 from reducer.programs.layers import LayersProgram
 from reducer.signature import literal_fragments
@@ -19,7 +20,8 @@ from reducer.values import Value, ValueRef, is_narrow
 from reducer.worker.protocol import RETURNED, Call
 
 WRITE_CODE = "reducer.worker.tf_candidates:write_code"
-MOST_LITERALS = 64
+# More elements than that are written as a formula when there is one, and up to the other number as they are.
+FEW_LITERALS, MOST_LITERALS = 4, 64
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ def _with_script(
     saved = {name: ValueRef.from_wire(wire).read() for name, wire in form["saved"].items()}
     target, report = oracle.target, found.report
     rtol, atol = oracle.tolerance.of("float32")
+    if all(np.asarray(value).dtype.kind in "biu" for value in found.expected.values()):
+        rtol = atol = 0.0  # what is no float is compared exactly
     fallback = next((f["code"] for f in forms if f["text"]), None)
     repro = Reproduction(
         form="tf2onnx",
@@ -151,13 +155,14 @@ def fragments_of(oracle: ConversionOracle, report: Mapping[str, Any]) -> tuple[s
 
 
 def described(feeds: Mapping[str, Value]) -> tuple[Feed, ...]:
-    """Feeds as a script shows them: literals when short."""
+    """Feeds as a script shows them: by a formula, or literals when short."""
     found = []
     for name, value in feeds.items():
         array = np.asarray(value)
         dtype = "string" if array.dtype.kind in "OUS" else array.dtype.name
-        short = array.size <= MOST_LITERALS and not is_narrow(array.dtype) and array.dtype.kind != "c"
-        found.append(Feed(name, dtype, array.shape, array.tolist() if short else None))
+        formula = formula_of(array) if array.size > FEW_LITERALS else None
+        short = array.size <= MOST_LITERALS and not is_narrow(array.dtype) and array.dtype.kind != "c" and not formula
+        found.append(Feed(name, dtype, array.shape, array.tolist() if short else None, formula=formula or ""))
     return tuple(found)
 
 
