@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 from reducer import __version__
+from reducer.conversion_facts import environment, failure_of, rungs, search_facts, source_of
 from reducer.engine.problem import Problem
 from reducer.engine.reducer import is_one_minimal
 from reducer.engine.verdict import Verdict
-from reducer.finding import (
-    Artifact,
-    Failure,
-    Finding,
-    Reduced,
-    Rung,
-    SearchFacts,
-    SignatureFacts,
-    Source,
-    Suspect,
-)
+from reducer.finding import Artifact, Failure, Finding, Reduced, SearchFacts, SignatureFacts, Suspect
 from reducer.frontends.tensorflow import TensorFlowSource
 from reducer.localizers.conversion_axes import Explained, explain, explain_entry
 from reducer.oracles.conversion import UNSUPPORTED, ConversionOracle, Observed, cause_of
 from reducer.passes.graphdef_drop import DropNodes
 from reducer.passes.keras_drop import DropLayers
-from reducer.programs.graphdef import GraphProgram
 from reducer.reproducing_tf import Reproduced, reproduced, reproduced_layers
 from reducer.worker.host import Host
-from reducer.worker.protocol import DIED, OUT_OF_MEMORY, RETURNED, TIMED_OUT, Call
 from reducer.workspace import EXPECTED, INPUTS, LOG, Workspace
 
-VERSIONS = "reducer.worker.tasks:versions"
-MODULES = ("tf2onnx", "tensorflow", "keras", "onnx", "onnxruntime", "numpy")
 TIMES = 3
 # A fresh fork still imports parts of TensorFlow at its first conversion: more at once would only wait for each other.
 SIDE_BY_SIDE = 2
@@ -54,6 +40,17 @@ class Converted:
     path: str
 
 
+@dataclass(frozen=True)
+class Manner:
+    """What differs between a part of a graph and a list of Keras layers: how it is shown, explained, found minimal, and
+    how many nodes the source has (None: as it said itself)."""
+
+    shown: Callable[[ConversionOracle, Any], Reproduced]
+    explained: Callable[[ConversionOracle, Any, Reproduced, Mapping[str, Any]], Explained]
+    minimal: Callable[[Problem[Any]], bool]
+    whole: Callable[[Any], int | None]
+
+
 def nothing_found(source: TensorFlowSource, observed: Observed, host: Host) -> Finding:
     """The finding of a model that converts and runs as it should: which rungs passed, the largest difference."""
     facts = environment(host)
@@ -69,27 +66,27 @@ def nothing_found(source: TensorFlowSource, observed: Observed, host: Host) -> F
     )
 
 
-def conclude(end: Converted, workspace: Workspace) -> Finding:
+def conclude(end: Converted, workspace: Workspace, manner: Manner) -> Finding:
     """Confirm, locate, write inputs and expected values, and say it all."""
-    search = search_facts(end, workspace)  # before anything else takes time
-    best: GraphProgram = end.problem.best
-    facts = environment(end.oracle.host)
-    confirmed = confirmations(end.oracle, best)
-    status = end.status if confirmed == TIMES or end.status != "reduced" else "flaky"
-    found = reproduced(end.oracle, best)
-    path = workspace.write(end.path, found.graph or end.oracle.written(best))
-    explained = explain(end.oracle, best, (found.report, found.model), facts)
+    search = search_facts(end.problem, end.status, workspace)  # before anything else takes time
+    best, oracle = end.problem.best, end.oracle
+    facts = environment(oracle.host)
+    confirmed = confirmations(oracle, best)
+    found = manner.shown(oracle, best)
+    path = workspace.write(end.path, found.graph or oracle.written(best))
+    explained = manner.explained(oracle, best, found, facts)
+    source = source_of(end.source, end.observed)
     return Finding(
         tool_version=__version__,
-        status=status,
-        source=source_of(end.source, end.observed),
-        failure=failure_of(end, found),
+        status=end.status if confirmed == TIMES or end.status != "reduced" else "flaky",
+        source=replace(source, nodes=manner.whole(best) or source.nodes),
+        failure=failure_of(end.observed, oracle, found.message),
         reduced=Reduced(
             path=end.path,
             nodes=len(best.nodes()),
             bytes=path.stat().st_size,
             op_types=dict(Counter(ref.op_type for ref in best.nodes())),
-            one_minimal=_one_minimal(end),
+            one_minimal=end.status == "reduced" and manner.minimal(end.problem),
             reproduced=f"{confirmed}/{TIMES}",
             text=found.code,
         ),
@@ -101,49 +98,39 @@ def conclude(end: Converted, workspace: Workspace) -> Finding:
         artifacts=(Artifact("reduced_model", end.path), *_files(workspace, found), Artifact("trace", LOG)),
         neighbours=explained.neighbours,
         optimizers=explained.optimizers,
-        tracker=tracker_of(end.oracle, explained),
+        tracker=tracker_of(oracle, explained),
     )
 
 
-def conclude_layers(end: Converted, workspace: Workspace) -> Finding:
-    """The same for a Keras model that only an entry point cannot convert."""
-    search = search_facts(end, workspace)
-    best, oracle = end.problem.best, end.oracle
-    facts = environment(oracle.host)
-    confirmed = confirmations(oracle, best)
-    found = reproduced_layers(oracle, best)
-    path = workspace.write(end.path, found.graph or oracle.written(best))
-    explained = explain_entry(oracle, best, found.report)
-    return Finding(
-        tool_version=__version__,
-        status=end.status if confirmed == TIMES or end.status != "reduced" else "flaky",
-        source=replace(source_of(end.source, end.observed), nodes=len(best.table.layers)),
-        failure=failure_of(end, found),
-        reduced=Reduced(
-            path=end.path,
-            nodes=len(best.nodes()),
-            bytes=path.stat().st_size,
-            op_types=dict(Counter(ref.op_type for ref in best.nodes())),
-            one_minimal=end.status == "reduced" and _no_layer_goes(end),
-            reproduced=f"{confirmed}/{TIMES}",
-            text=found.code,
-        ),
-        search=search,
-        environment=facts,
-        ladder=rungs(end.observed, facts),
-        suspects=explained.suspects,
-        reproduction=found.reproduction,
-        artifacts=(Artifact("reduced_model", end.path), *_files(workspace, found), Artifact("trace", LOG)),
-        neighbours=explained.neighbours,
-        tracker="onnx/tensorflow-onnx",
-    )
-
-
-def _no_layer_goes(end: Converted) -> bool:
-    best = end.problem.best
+def _no_node_goes(problem: Problem[Any]) -> bool:
+    best = problem.best
+    if len(best.nodes()) != len(best.keep):
+        return False  # nodes that are glued together, or lie in functions, were not tried one by one
     if len(best.keep) == 1:
         return True
-    return is_one_minimal(end.problem, (edit.apply(best) for edit in DropLayers().propose(best)))
+    return is_one_minimal(problem, (edit.apply(best) for edit in DropNodes().propose(best)))
+
+
+def _no_layer_goes(problem: Problem[Any]) -> bool:
+    best = problem.best
+    if len(best.keep) == 1:
+        return True
+    return is_one_minimal(problem, (edit.apply(best) for edit in DropLayers().propose(best)))
+
+
+GRAPH = Manner(
+    reproduced,
+    lambda oracle, best, found, facts: explain(oracle, best, (found.report, found.model), facts),
+    _no_node_goes,
+    lambda best: None,
+)
+# A Keras model that only an entry point cannot convert.
+LAYERS = Manner(
+    reproduced_layers,
+    lambda oracle, best, found, facts: explain_entry(oracle, best, found.report),
+    _no_layer_goes,
+    lambda best: len(best.table.layers),
+)
 
 
 def entry_at_fault(source: TensorFlowSource, observed: Observed, oracle: ConversionOracle) -> Finding:
@@ -151,8 +138,9 @@ def entry_at_fault(source: TensorFlowSource, observed: Observed, oracle: Convers
     facts = environment(oracle.host)
     target = oracle.target
     report = observed.reply.get("report") or {}
-    text = f"the frozen graph does not show it: {target.detail}"
-    extra = len((observed.reply.get("graph") or {}).get("inputs", ())) - len(observed.reply.get("inputs", ()))
+    graph = observed.reply.get("graph")
+    text = f"{'the frozen graph does not show it' if graph else 'there is no graph to cut'}: {target.detail}"
+    extra = len((graph or {}).get("inputs", ())) - len(observed.reply.get("inputs", ()))
     if extra > 0:
         text = f"{extra} tensors that the function captures became inputs of the converted model: {target.detail}"
     suspect = Suspect("converter", str(observed.reply.get("entry") or "entry point"), text, None, "tf2onnx")
@@ -190,103 +178,3 @@ def _files(workspace: Workspace, found: Reproduced) -> tuple[Artifact, ...]:
         workspace.write("converted.onnx", found.model)
         written.append(Artifact("other", "converted.onnx"))
     return tuple(written)
-
-
-def source_of(source: TensorFlowSource, observed: Observed) -> Source:
-    """Facts of the source."""
-    graph = observed.reply.get("graph") or {}
-    return Source(
-        kind="tensorflow",
-        path=str(source.path),
-        nodes=int(graph.get("nodes") or observed.reply.get("layers") or 0),
-        bytes=source.nbytes,
-        sha256=source.sha256,
-        producer="tf2onnx",
-        inputs="given" if observed.reply.get("given") else "generated",
-        opsets={"ai.onnx": source.how.opset} if source.how.opset else {},
-    )
-
-
-def environment(host: Host) -> dict[str, Any]:
-    """Versions of what matters, asked of the worker that ran it."""
-    answer = host.call(Call(VERSIONS, {"modules": list(MODULES)}, (), 60.0))
-    found: Mapping[str, Any] = answer.value["versions"] if answer.outcome == RETURNED else {}
-    facts = {"python": platform.python_version(), "os": platform.system(), "arch": platform.machine()}
-    return {**facts, **{name: version for name, version in found.items() if version}}
-
-
-def rungs(observed: Observed, facts: Mapping[str, Any]) -> tuple[Rung, ...]:
-    """The ladder of the source as the finding tells it."""
-    if observed.died is not None:
-        outcome = {TIMED_OUT: "hung", DIED: "died", OUT_OF_MEMORY: "out_of_memory"}.get(observed.died.outcome, "died")
-        return (Rung(observed.died.stage or "convert", "tf2onnx", outcome, observed.died.stderr[-600:] or None),)
-    told = []
-    for rung in observed.reply["report"]["rungs"]:
-        module = {"onnx-checker": "onnx"}.get(rung["backend"], rung["backend"])
-        message = (rung["message"] or "").strip()[:600] or None
-        backend = f"{rung['backend']} {facts.get(module, '')}".strip()
-        told.append(Rung(rung["stage"], backend, rung["outcome"], message, rung["seconds"]))
-    logged = observed.reply["report"]["log"]
-    errors = [f"{u['op']} is not supported" for u in logged["unsupported"]]
-    errors += [f"{e['error']}: {e['message']}" for e in logged["raised"]]
-    if errors and told[0].outcome == "passed":
-        told[0] = Rung("convert", told[0].backend, "passed", f"logs {len(errors)} errors: {errors[0]}"[:600])
-    return tuple(told)
-
-
-def failure_of(end: Converted, found: Reproduced) -> Failure:
-    """The failure that was reduced, with the source's own message."""
-    target = end.oracle.target
-    facts = SignatureFacts(target.id, target.kind, target.detail)
-    report = end.observed.reply.get("report") or {}
-    difference = report.get("difference")
-    if difference is not None:
-        symptom = {"shape": "wrong_shape", "dtype": "wrong_type", "nan": "nan_or_inf", "inf": "nan_or_inf"}
-        size = f" by up to {difference['abs']:.4g}" if difference.get("abs") is not None else ""
-        text = (
-            f"output {difference['output']!r}: the converted model and TensorFlow differ in {difference['kind']}{size}"
-        )
-        rtol, atol = end.oracle.tolerance.of("float32")
-        return Failure(
-            "compare",
-            symptom.get(difference["kind"], "wrong_output"),
-            facts,
-            text,
-            "tf2onnx",
-            difference["output"],
-            difference.get("abs"),
-            difference.get("rel"),
-            "the converted model",
-            f"rtol {rtol:g}, atol {atol:g} (float32)",
-        )
-    if end.observed.died is not None:
-        symptoms = {"hang": "hang", "out_of_memory": "out_of_memory"}
-        return Failure(target.stage, symptoms.get(target.kind, "signal"), facts, target.detail, target.backend)
-    return Failure(target.stage, "exception", facts, found.message or target.detail, target.backend)
-
-
-def _one_minimal(end: Converted) -> bool:
-    best = end.problem.best
-    if end.status != "reduced" or len(best.nodes()) != len(best.keep):
-        return False  # nodes that are glued together, or lie in functions, were not tried one by one
-    if len(best.keep) == 1:
-        return True
-    return is_one_minimal(end.problem, (edit.apply(best) for edit in DropNodes().propose(best)))
-
-
-def search_facts(end: Converted, workspace: Workspace) -> SearchFacts:
-    """How the reduction went."""
-    problem = end.problem
-    return SearchFacts(
-        oracle_calls=problem.calls + problem.speculated,
-        seconds=round(problem.seconds, 4),
-        seconds_in_oracle=round(problem.oracle_seconds, 4),
-        complete=end.status == "reduced",
-        cache_hits=problem.cache_hits,
-        workers=problem.budget.jobs,
-        passes=tuple(
-            {"pass": name, "calls": tries, "successes": problem.successes[name]}
-            for name, tries in problem.tries.items()
-        ),
-        also_found=workspace.others,
-    )

@@ -23,7 +23,7 @@ from reducer.values import Value, to_npz
 
 MODEL, INPUTS, EXPECTED, LOG = "reduced.onnx", "inputs.npz", "expected.npz", "log.jsonl"
 ALSO = "also_found"
-_OWNER = "running.pid"
+OWNER = "running.pid"
 # The bytes of a file, its text, or what writes it to a path (raises OSError).
 Content = bytes | str | Callable[[Path], object]
 
@@ -45,7 +45,7 @@ class Workspace:
         self.folder = self._unfinished() if resume else self._make_staging()
         self.resumed = resume
         self.records = read_log(self.folder / LOG) if resume else []
-        self.write(_OWNER, str(os.getpid()))
+        self.write(OWNER, str(os.getpid()))
         with self._telling(LOG):
             if resume:
                 _heal(self.folder / LOG)
@@ -150,7 +150,7 @@ class Workspace:
         self._close()
         old = None
         with self._telling(""):
-            (self.folder / _OWNER).unlink(missing_ok=True)
+            (self.folder / OWNER).unlink(missing_ok=True)
             if self.target.exists():
                 old = self.target.with_name(f"{self.target.name}.old-{os.getpid()}-{int(time.time())}")
                 os.rename(self.target, old)
@@ -164,7 +164,7 @@ class Workspace:
         self._close()
         try:
             self.pending.flush()
-            (self.folder / _OWNER).unlink(missing_ok=True)
+            (self.folder / OWNER).unlink(missing_ok=True)
         except (OSError, UsageError):
             return  # the folder is full, read-only or gone: the process id in it will be found dead
 
@@ -204,7 +204,7 @@ def _heal(path: Path) -> None:
 def _is_owned(folder: Path) -> bool:
     """Whether the process that works in the folder is alive."""
     try:
-        os.kill(int((folder / _OWNER).read_text()), 0)
+        os.kill(int((folder / OWNER).read_text()), 0)
     except (OSError, ValueError):
         return False
     return True

@@ -91,6 +91,8 @@ def private_names(finding: Finding) -> frozenset[str]:
     for node in reduced.graph if reduced else ():
         public |= {node.name, *node.inputs, *node.outputs}
     texts = [repro.model_text, repro.model_code] if repro else []
+    if repro is not None and repro.form == "tf2onnx" and repro.model_code:
+        texts = [repro.model_code]  # the graph as text is for a script that needs it; then it is the code
     for text in [*texts, reduced.text if reduced else None]:
         public |= set(_WORDS.findall(text or ""))
     public |= set(reduced.op_types) if reduced else set()

@@ -24,6 +24,8 @@ READY, OBSERVE, RECORD = (f"reducer.worker.tf_tasks:{name}" for name in ("ready"
 # Opening, running and converting a big Keras model takes a minute on a busy machine.
 LAYERS = "reducer.worker.tf_layer_tasks:layers"
 OBSERVE_SECONDS, READY_SECONDS = 600.0, 240.0
+# The folder in the host's that holds what the source itself was converted to.
+CONVERTED = "source"
 INSTALL = 'pip install "onnx-reduce[tensorflow]"'
 
 
@@ -108,7 +110,10 @@ def observe(host: Host, source: TensorFlowSource, settings: Settings) -> Observe
         "signature": settings.signature,
         "folder": str(host.folder),
         "how": source.how.to_wire(),
-        "settings": ladder_settings(source.how, source.tolerance, check=True),
+        "settings": {
+            **ladder_settings(source.how, source.tolerance, check=True),
+            "leave": str(host.folder / CONVERTED),
+        },
         "inputs": str(settings.inputs.resolve()) if settings.inputs else None,
         "seed": settings.seed,
         "dims": _dims(settings.dim),

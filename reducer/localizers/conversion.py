@@ -4,7 +4,7 @@ and the first tensors that differ. Functions, not Localizer classes: those expla
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from reducer.engine.reducer import Seed
@@ -53,14 +53,15 @@ def as_seeds(program: GraphProgram, nodes: Iterable[NodeId]) -> list[Seed]:
     return [Seed((group,)) for group in list(groups)[:MOST_SEEDS]]
 
 
-def named(source: GraphSource, texts: Iterable[str]) -> list[NodeId]:
-    """Nodes that these names mean: tf2onnx keeps TensorFlow's node names and appends a counter, a port or a suffix."""
+def named(source: GraphSource, texts: Iterable[str], among: Collection[NodeId] | None = None) -> list[NodeId]:
+    """Nodes that these names mean: tf2onnx keeps TensorFlow's node names and appends a counter, a port or a suffix.
+    With `among`, only those can be meant."""
     found = []
     for text in texts:
         name = _COUNTER.sub("", text.strip().strip("'\"").partition(":")[0])
         while name:
             record = source.by_name.get(name)
-            if record is not None:
+            if record is not None and (among is None or record.ref.id in among):
                 if not record.is_leaf:
                     found.append(record.ref.id)
                 break

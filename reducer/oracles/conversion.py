@@ -190,10 +190,12 @@ class ConversionOracle:
         return self._written.get(program.key(), b"")
 
     def see(self, program: Any, how: How, seconds: float, *, fresh: bool = False, **more: Any) -> Seen:
-        """Convert and run one program in any way. Raises EditConflict, ToolFault."""
+        """Convert and run one program in any way; `leave` is a folder for the converted model, its feeds and right
+        outputs. Raises EditConflict, ToolFault."""
+        left = {"leave": more.pop("leave")} if "leave" in more else {}
         arguments = {"order": program.order(), "how": how.to_wire(), **more}
         needs_run = self.target.stage in ("run", "compare") or bool(more.get("keep"))
-        arguments["settings"] = ladder_settings(how, self.tolerance, run=needs_run)
+        arguments["settings"] = {**ladder_settings(how, self.tolerance, run=needs_run), **left}
         answer = self.host.call(Call(self.task, arguments, (), seconds), fresh=fresh)
         if answer.outcome == protocol.FAULT:
             raise ToolFault(f"a fault of onnx-reduce in the worker:\n{answer.stderr}")

@@ -67,8 +67,16 @@ class OnnxSession(Session):
         self._late: tuple[Ladder, Future[list[Observation]]] | None = None
 
     def __exit__(self, *_: object) -> None:
-        self._beside.shutdown(wait=False, cancel_futures=True)
+        self.rest()
         super().__exit__()
+
+    def rest(self) -> None:
+        """End what runs beside the reduction; the host stays."""
+        self._beside.shutdown(wait=False, cancel_futures=True)
+
+    def worth(self, subject: Subject, target: Target) -> bool:
+        """Whether to reduce the failure that was found."""
+        return True
 
     def run(self) -> Finding:
         """The whole data path. The finding's status says how it ended; files lie in `workspace`."""
@@ -83,7 +91,7 @@ class OnnxSession(Session):
         prober = Prober(self.host, registry.backends(), subject.feeds, tolerance)
         limits = Limits(settings.timeout, first=first_limit(subject.nodes, subject.size))
         target, ladder, plan = aim(settings, subject, prober, limits, self._say)
-        if target is None:
+        if target is None or not self.worth(subject, target):
             return nothing_found(subject, ladder, plan, prober)
         known = remembered(self.workspace, identity(settings, subject, target, environment(prober)))
         # Both run beside the reduction; neither changes what it does.

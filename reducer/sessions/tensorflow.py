@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from reducer import registry
-from reducer.converted import Converted, conclude, conclude_layers, entry_at_fault, nothing_found
+from reducer.converted import GRAPH, LAYERS, Converted, Manner, conclude, entry_at_fault, nothing_found
 from reducer.engine.problem import Budget, OutOfBudget, Problem
 from reducer.engine.reducer import Reducer, Seed
 from reducer.engine.verdict import Verdict
 from reducer.errors import UsageError
 from reducer.finding import Finding
 from reducer.frontends.tensorflow import (
+    CONVERTED,
     TensorFlowSource,
     check_source,
     layer_program,
@@ -39,11 +40,14 @@ from reducer.passes.base import Stage
 from reducer.programs.graphdef import GraphProgram
 from reducer.programs.graphdef_source import GraphSource
 from reducer.recording import Recorder
+from reducer.second_level import Place, with_second_level
 from reducer.sessions.base import Session
 from reducer.signature import FailureSignature, Vocabulary
+from reducer.tf_onnx import Conversion, left_in
+from reducer.uncut import in_its_place
 from reducer.workspace import Workspace
 
-GRAPH, LAYERS = "reduced.pb", "reduced.keras.json"
+REDUCED_GRAPH, REDUCED_LAYERS = "reduced.pb", "reduced.keras.json"
 # A conversion may take a while on a busy machine; a hang is another matter.
 CANDIDATE_SECONDS = 120.0
 
@@ -152,7 +156,7 @@ class TensorFlowSession(Session):
     def _reduce_graph(self, aim: Aim, program: GraphProgram) -> Finding:
         oracle, passes = aim.oracle, registry.passes(self.kind)
         self._cheaper(aim, program)
-        problem = self._problem(program, oracle, GRAPH)
+        problem = self._problem(program, oracle, REDUCED_GRAPH)
 
         def search() -> None:
             problem.enter("the frozen graph")
@@ -166,9 +170,7 @@ class TensorFlowSession(Session):
             Reducer(problem, passes).finish()
 
         status = self._searched(problem, search)
-        self._say("confirming the result in fresh processes")
-        assert self.workspace is not None
-        return conclude(aim.finding_of(problem, status, GRAPH), self.workspace)
+        return self._concluded(aim.finding_of(problem, status, REDUCED_GRAPH), GRAPH)
 
     def _publicly(self, oracle: ConversionOracle, problem: Problem[Any], program: GraphProgram) -> None:
         """From here on through the public entry point with its defaults, which is what a script can show: what is
@@ -215,9 +217,12 @@ class TensorFlowSession(Session):
         oracle = aim.oracle
         oracle.task = JUDGE_LAYERS
         if program is None or oracle.judge(program).verdict is not Verdict.INTERESTING:
-            self._say("it cannot be reduced: there are no Keras layers that show it")
-            return entry_at_fault(aim.source, aim.observed, oracle)
-        problem = self._problem(program, oracle, LAYERS)
+            self._say("there are no Keras layers that show it")
+            assert self.workspace is not None
+            finding = entry_at_fault(aim.source, aim.observed, oracle)
+            place = Place(self.host, self.workspace, self._say)
+            return in_its_place(finding, left_in(self.host.folder / CONVERTED), place, self.settings)
+        problem = self._problem(program, oracle, REDUCED_LAYERS)
 
         def search() -> None:
             problem.enter("the Keras layers")
@@ -226,6 +231,12 @@ class TensorFlowSession(Session):
             reducer.run([Seed((unit,)) for unit in (program.units()[-1], program.units()[0])])
 
         status = self._searched(problem, search)
+        return self._concluded(aim.finding_of(problem, status, REDUCED_LAYERS), LAYERS)
+
+    def _concluded(self, end: Converted, manner: Manner) -> Finding:
+        """The finding, with what the ONNX engine makes of the converted model."""
         self._say("confirming the result in fresh processes")
         assert self.workspace is not None
-        return conclude_layers(aim.finding_of(problem, status, LAYERS), self.workspace)
+        finding = conclude(end, self.workspace, manner)
+        place = Place(self.host, self.workspace, self._say)
+        return with_second_level(finding, Conversion(end.oracle, end.problem.best), place, self.settings)

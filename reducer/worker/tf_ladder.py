@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reducer.backends.onnxruntime import OnnxRuntime
+from reducer.values import to_npz
 from reducer.worker.comparison import HOPELESS, worst_difference
 from reducer.worker.main import Context
 from reducer.worker.tf_convert import Conversion
@@ -22,8 +24,9 @@ def climb(
     """Check, load, run and compare what was converted. `case` is (feeds, expected outputs), by position.
 
     settings: {"runtime": options of the onnxruntime backend, "compare": as tasks.climb takes it, "check": bool,
-    "run": bool, "nchw_in", "nchw_out"}. Reply: {"rungs": [{stage, backend, outcome, message, seconds}], "failure":
-    {stage, backend, error, message, frame} or None, "difference", "seen", "log", "bytes"}.
+    "run": bool, "nchw_in", "nchw_out", "leave": folder for the converted model, if wanted}. Reply: {"rungs": [{stage,
+    backend, outcome, message, seconds}], "failure": {stage, backend, error, message, frame} or None, "difference",
+    "seen", "log", "bytes"}.
     """
     report: Report = {"rungs": [], "failure": None, "difference": None, "seen": 0.0, "log": conversion.log.to_wire()}
     if conversion.error is not None or conversion.model is None:
@@ -31,12 +34,25 @@ def climb(
         return report
     _note(report, "convert", "tf2onnx", None, 0.0)
     report["bytes"] = len(conversion.model)
+    if settings.get("leave"):
+        _leave(Path(settings["leave"]), conversion, case, settings)
     if settings.get("check"):
         _check(context, report, conversion.model)
     made = _open_and_run(context, report, conversion, (case[0], settings))
     if made is not None:
         _compare(report, conversion, made, (case[1], settings))
     return report
+
+
+def _leave(
+    folder: Path, conversion: Conversion, case: tuple[Sequence[Any], Sequence[Any]], settings: dict[str, Any]
+) -> None:
+    """Write model.onnx, feeds.npz and expected.npz, by the names of the model, before anything can go wrong with it."""
+    assert conversion.model is not None
+    folder.mkdir(exist_ok=True)
+    (folder / "model.onnx").write_bytes(conversion.model)
+    np.savez(folder / "feeds.npz", **to_npz(_named_feeds(conversion, case[0], settings)))  # type: ignore[arg-type]
+    np.savez(folder / "expected.npz", **to_npz(_named_outputs(conversion, case[1], settings)))  # type: ignore[arg-type]
 
 
 def _note(report: Report, stage: str, backend: str, failed: dict[str, str] | None, start: float) -> None:
@@ -95,6 +111,19 @@ def _named_feeds(conversion: Conversion, feeds: Sequence[Any], settings: dict[st
     }
 
 
+def _named_outputs(
+    conversion: Conversion, expected: Sequence[Any], settings: dict[str, Any], made: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The right outputs that are known, as the model calls them."""
+    order = conversion.outputs or tuple(made)
+    tensors = conversion.tensors[1] or order
+    return {
+        name: _turned(value, tensor, settings.get("nchw_out"))
+        for name, tensor, value in zip(order, tensors, expected, strict=False)
+        if value is not None
+    }
+
+
 def _turned(value: Any, tensor: str, nchw: Sequence[str] | None) -> Any:
     """NHWC as NCHW where the converter was told to."""
     array = np.asarray(value)
@@ -107,13 +136,7 @@ def _compare(
     report: Report, conversion: Conversion, made: dict[str, Any], case: tuple[Sequence[Any], dict[str, Any]]
 ) -> None:
     expected, settings = case
-    order = conversion.outputs or tuple(made)
-    tensors = conversion.tensors[1] or order
-    right = {
-        name: _turned(value, tensor, settings.get("nchw_out"))
-        for name, tensor, value in zip(order, tensors, expected, strict=False)
-        if value is not None
-    }
+    right = _named_outputs(conversion, expected, settings, tuple(made))
     compare = settings["compare"]
     table, default = compare["tolerances"], compare["default"]
 

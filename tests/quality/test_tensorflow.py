@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from reducer.delivery import deliver
@@ -83,6 +84,66 @@ def test_the_same_fault_is_logged_by_one_entry_point_and_raised_by_another(tf_ho
         details.append(finding.failure.signature.detail)
     assert stages == ["load", "convert"]
     assert details[0] == details[1]
+
+
+def test_the_converted_model_is_reduced_as_well(tf_host: Host, tmp_path: Path) -> None:
+    case = tmp_path / "case.py"
+    case.write_text(MODULE.format(more="1.0"))
+    run = session(case, tf_host, tmp_path)
+    finding = run.run()
+    assert run.workspace is not None
+    assert [s.name for s in finding.suspects[::2]] == ["SegmentMax", "SegmentMax"]
+    below = finding.suspects[-1]
+    assert below.evidence.startswith("the converted model fails by itself, reduced to 1 (SegmentMax)")
+    assert f"made of SegmentMax (node {below.node})" in below.evidence
+    assert below.node == finding.suspects[0].node
+    made = onnx.load(run.workspace.folder / "onnx" / "reduced.onnx")
+    assert [node.op_type for node in made.graph.node] == ["SegmentMax"]
+
+
+BICUBIC = """
+import numpy as np
+import tensorflow as tf
+
+def get_function():
+    def model(x):
+        y = tf.image.resize(tf.nn.relu(x), [4, 4], method="bicubic")
+        return y, tf.nn.relu(y) + 1.0
+
+    return model, [tf.TensorSpec([1, 6, 6, 3], tf.float32, name="x")]
+"""
+
+
+def test_a_fault_of_the_runtime_is_reduced_to_what_it_needs_of_the_converted_model(
+    tf_host: Host, tmp_path: Path
+) -> None:
+    case = tmp_path / "case.py"
+    case.write_text(BICUBIC)
+    finding = session(case, tf_host, tmp_path).run()
+    assert finding.suspects[0].name == "ResizeBicubic"
+    below = finding.suspects[-1]
+    assert (below.name, below.project) == ("Resize", "onnxruntime")
+    assert "made of ResizeBicubic" in below.evidence
+
+
+def test_a_source_without_a_graph_is_reduced_as_the_model_that_it_becomes(
+    tf_host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TensorFlowSession, "_graph", lambda *_: None)
+    case = tmp_path / "case.py"
+    case.write_text(MODULE.format(more="1.0"))
+    run = session(case, tf_host, tmp_path)
+    finding = run.run()
+    assert (finding.status, finding.source.kind) == ("reduced", "tensorflow")
+    assert finding.reduced is not None
+    assert dict(finding.reduced.op_types) == {"SegmentMax": 1}
+    assert finding.suspects[0].name == "SegmentMax"
+    assert finding.suspects[-1].name == "from_function"
+    assert finding.reproduction is not None
+    assert finding.tracker is not None
+    assert "tensorflow-onnx" in finding.tracker
+    assert run.workspace is not None
+    assert (run.workspace.folder / "reduced.onnx").exists()
 
 
 LOOP = """

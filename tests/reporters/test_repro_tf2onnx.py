@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from reducer.finding import Feed, Probe, Reproduction
-from tests.reporters.builders import run_text, script_of
+from reducer.finding import Feed, Probe, Reproduction, Suspect
+from reporters.shareable import shareable
+from tests.reporters.builders import finding_of, run_text, script_of
 
 CODE = """@tf.function(input_signature=[
     tf.TensorSpec([None, 2], tf.int32, name="ids"),
@@ -160,3 +161,12 @@ def test_another_error_is_no_verdict(does: str, code: int, tmp_path: Path) -> No
     repro = replace(BASE, stage="load", mismatch="", fragments=("ValueError", "invalid literal for int()"))
     ended = run_text(f"{STAND_INS}\nLOAD = lambda: {does}\n" + script_of(repro), tmp_path)
     assert ended.returncode == code, ended.stdout + ended.stderr
+
+
+def test_names_that_stand_in_the_graph_alone_are_not_shared_unless_it_is_the_script() -> None:
+    graph = f"{CODE}\n# planted/one_hot"
+    suspect = Suspect("op", "OneHot", "made of OneHot (node planted/one_hot)", "planted/one_hot")
+    finding = finding_of(replace(BASE, model_text=graph), suspects=(suspect,))
+    assert shareable(finding).suspects[0].evidence == "made of OneHot (node <name>)"
+    shown = replace(finding, reproduction=replace(BASE, model_code=graph))
+    assert shareable(shown).suspects[0].evidence == suspect.evidence

@@ -173,12 +173,10 @@ def write_module(context: Context, arguments: dict[str, Any], blobs: tuple[bytes
 
 
 def origins(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
-    """The FX nodes that the nodes of an ONNX file were made of: {origins: [{node, target}]}, each once."""
+    """arguments: model, nodes [[name, outputs]] of it. Reply: {origins: [{node, target} or None]}: the FX node that
+    each was made of."""
     import onnx
 
-    from reducer.worker.pytorch.failures import node_in
+    from reducer.worker.pytorch.notes import origins_in
 
-    graph_ = onnx.load(arguments["model"]).graph
-    notes = [p.value for node in graph_.node for p in node.metadata_props if p.key == "pkg.torch.onnx.fx_node"]
-    found = {made["node"]: made for made in map(node_in, notes) if made["target"]}
-    return {"origins": list(found.values())}, ()
+    return {"origins": origins_in(onnx.load(arguments["model"], load_external_data=False), arguments["nodes"])}, ()
