@@ -117,8 +117,8 @@ class ModuleSearch:
         """The text of the module that is left, or of the whole model when that alone shows it, with its proofs."""
         text: dict[str, Any] = {}
         for path in dict.fromkeys((self.path, WHOLE)):
-            for kind in ("seeded", "recorded"):
-                text = self._written(path, kind)
+            for kind, entire in (("seeded", False), ("recorded", False), ("recorded", True)):
+                text = self._written(path, kind, entire=entire)
                 if "unwritable" in text:
                     self.case.say(f"{path or 'the model'} cannot be written as a module: {text['unwritable']}")
                     break
@@ -128,10 +128,10 @@ class ModuleSearch:
         text.setdefault("source", f"# {text.get('unwritable', 'no text of this module shows the failure')}")
         return {"imports": [], "inputs": [], "npz": None, **text}, []
 
-    def _written(self, path: str, kind: str) -> dict[str, Any]:
+    def _written(self, path: str, kind: str, *, entire: bool) -> dict[str, Any]:
         npz = self.case.workspace.folder / INPUTS
         npz.unlink(missing_ok=True)
-        text = self.case.model.ask("write_module", {"name": path, "kind": kind, "npz": str(npz)})
+        text = self.case.model.ask("write_module", {"name": path, "kind": kind, "entire": entire, "npz": str(npz)})
         return {**text, "npz": str(npz) if npz.exists() else None}
 
     def _same(self, report: Report, target: FailureSignature) -> bool:

@@ -20,6 +20,8 @@ LEVELS = {
     "layout": "ORT_ENABLE_LAYOUT",
 }
 PROVIDER = "CPUExecutionProvider"
+# Up to that many inputs stand on a line each, with their names; columns of a line of several.
+FEW_INPUTS, WIDTH = 4, 110
 # The default of the script's source when the finding names no other way to make the model.
 MODEL = "Reduced().eval()"
 
@@ -54,6 +56,7 @@ def torch_script(finding: Finding, repro: Reproduction) -> str:
         "signal": _signal(repro),
         "seconds": f"{repro.timeout_seconds + (60.0 if repro.signal else 0.0):g}",
         "inputs": repro.inputs_code,
+        "input_rows": _rows([code for _, code in repro.inputs_code]),
         "stage": repro.stage,
         "made": MODEL,
         "legacy": legacy,
@@ -89,6 +92,17 @@ def _call(options: Any, *, legacy: bool, runs: bool) -> str:
     if legacy:
         return f"torch.onnx.export({MODEL}, inputs, {'buffer' if runs else 'io.BytesIO()'}, dynamo=False{opset})"
     return f"{'exported = ' if runs else ''}torch.onnx.export({MODEL}, inputs, dynamo=True, verbose=False{opset})"
+
+
+def _rows(codes: list[str]) -> list[str]:
+    """Many short inputs, several on a line; nothing where a few lines of one each read better."""
+    if len(codes) <= FEW_INPUTS:
+        return []
+    rows = [codes[0]]
+    for code in codes[1:]:
+        longer = f"{rows[-1]}, {code}"
+        rows = [*rows[:-1], longer] if len(longer) <= WIDTH else [*rows, code]
+    return rows
 
 
 def _options(probe: Probe) -> str:

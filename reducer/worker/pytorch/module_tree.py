@@ -10,6 +10,7 @@ from reducer.worker.pytorch import adapter, failures, judging, literals
 from reducer.worker.pytorch.graph import copied, target_name
 from reducer.worker.pytorch.modules import CLASS, Unwritable
 from reducer.worker.pytorch.opening import Opened
+from reducer.worker.pytorch.sources import needed_for
 
 Report = dict[str, Any]
 Call = tuple[tuple[Any, ...], dict[str, Any]]
@@ -104,17 +105,17 @@ def _eager_only(module: Any, args: Any, kwargs: Any, program: Any) -> tuple[list
     return eager, [name for name in ran_eager if name not in seen]
 
 
-def text_of(state: Opened, call: Call, name: str, kind: str) -> tuple[Report, dict[str, Any]]:
+def text_of(state: Opened, call: Call, name: str, kind: str, *, entire: bool = False) -> tuple[Report, dict[str, Any]]:
     """({source, imports, inputs, facts}, what goes to inputs.npz): the module inside the user's own source.
 
-    `kind` of floats: recorded or seeded; whatever steers (integers, masks) stays. Raises Unwritable for inputs that
-    have no literal.
+    `kind` of floats: recorded or seeded; whatever steers (integers, masks) stays. `entire`: all of the source, not
+    only what makes the model. Raises Unwritable for inputs that have no literal.
     """
     args, kwargs = call
     values: dict[str, Any] = {}
     given = [_expression(value, f"x{position}", values) for position, value in enumerate(args)]
     given += [f"{key}={_expression(value, key, values)}" for key, value in kwargs.items()]
-    made, head, imports = _origin(state)
+    made, head, imports = _origin(state, entire=entire)
     called = _flat(state.loaded.model.get_submodule(name), call, f"self.inner({', '.join(given)})")
     inner = f'{made}.get_submodule("{name}")' if name else made
     wrapper = [
@@ -146,11 +147,12 @@ def _flat(module: Any, call: Call, code: str) -> str:
     return code if plain else f"tuple(torch.utils._pytree.tree_leaves({code}))"
 
 
-def _origin(state: Opened) -> tuple[str, str, list[str]]:
+def _origin(state: Opened, *, entire: bool) -> tuple[str, str, list[str]]:
     """(code that makes the model, source that it needs, imports)."""
     target = str(state.subject["target"])
     if state.loaded.text:
-        return "get_model()", state.loaded.text.strip(), ["import torch"]
+        text = state.loaded.text
+        return "get_model()", text.strip() if entire else needed_for(text, "get_model"), ["import torch"]
     if target.endswith(".pt2"):
         raise Unwritable("a saved program has no modules")
     module, _, factory = target.partition(":")

@@ -155,7 +155,8 @@ def judge_modules(context: Context, arguments: dict[str, Any], blobs: tuple[byte
 
 
 def write_module(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
-    """The module arguments["name"] as text around the user's own source, as `write`; `kind`: see module_tree."""
+    """The module arguments["name"] as text around the user's own source, as `write`; for `kind` and `entire` see
+    module_tree."""
     import numpy as np
 
     from reducer.worker.pytorch import module_tree
@@ -164,7 +165,8 @@ def write_module(context: Context, arguments: dict[str, Any], blobs: tuple[bytes
     state = opened(arguments["subject"])
     try:
         call = module_tree.recorded(state)[arguments["name"]]
-        written, saved = module_tree.text_of(state, call, arguments["name"], arguments["kind"])
+        entire = bool(arguments.get("entire"))
+        written, saved = module_tree.text_of(state, call, arguments["name"], arguments["kind"], entire=entire)
     except Unwritable as error:
         return {"unwritable": str(error)}, ()
     if saved:
