@@ -49,7 +49,7 @@ def expression(feed: Feed) -> str:
 
 def _array(values: Any, dtype: str, shape: tuple[int, ...] | None, room: int) -> str:
     kind = {"string": "object"}.get(dtype, quoted(dtype) if _NUMPY.fullmatch(dtype) else f"ml_dtypes.{dtype}")
-    text = literal(_shortest(values, dtype))
+    text = literal(shortest(values, dtype))
     if len(text) <= room or dtype == "string":
         return f"np.array({text}, dtype={kind})" + _reshaped(shape)
     # Spaces stand only between numbers here: any of them is a place to break the line. The array stands in the
@@ -64,10 +64,10 @@ def _reshaped(shape: tuple[int, ...] | None) -> str:
     return f".reshape({shape!r})" if shape is not None and 0 in shape else ""
 
 
-def _shortest(values: Any, dtype: str) -> Any:
+def shortest(values: Any, dtype: str) -> Any:
     """Floats as the shortest numbers that give the same bits in `dtype`."""
     if isinstance(values, list | tuple):
-        return [_shortest(value, dtype) for value in values]
+        return [shortest(value, dtype) for value in values]
     if isinstance(values, float) and values.is_integer() and abs(values) < MOST_WHOLE and str(values) != "-0.0":
         return int(values)
     if dtype not in ("float16", "float32") or not isinstance(values, float) or not math.isfinite(values):

@@ -33,7 +33,7 @@ class RegressionTest(Reporter):
     def render(self, finding: Finding) -> Sequence[Document]:
         """The test in the style of the tracker that the draft is for, else nothing."""
         whole, facts = facts_of(finding), facts_of(shareable(finding))
-        if whole is None or facts is None or not _can_write(facts):
+        if whole is None or facts is None or not can_write(facts):
             return []
         style = tracker_of(whole).regression
         template = f"regression/{style}.py.j2"
@@ -42,7 +42,8 @@ class RegressionTest(Reporter):
         return [Document("regression_test", "test_regression.py", render(template, **_values(facts)))]
 
 
-def _can_write(facts: Facts) -> bool:
+def can_write(facts: Facts) -> bool:
+    """Whether the failure can be told as a test: text for a model, literals for values, and what must hold known."""
     repro = facts.finding.reproduction
     if repro is None or repro.form not in FORMS or repro.model_text is None or not repro.probes:
         return False
@@ -64,7 +65,7 @@ def _values(facts: Facts) -> dict[str, Any]:
     runs = repro.stage in ("run", "compare")
     return {
         "what": one_line(title_of(facts), 100).replace('"""', "'''").replace("\\", "/"),
-        "name": _name(facts, repro),
+        "name": test_name(facts, repro),
         "model": compact(repro.model_text),
         "repro": repro,
         "backend": probe.backend,
@@ -80,6 +81,7 @@ def _values(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _name(facts: Facts, repro: Reproduction) -> str:
+def test_name(facts: Facts, repro: Reproduction) -> str:
+    """Operators and what goes wrong, as a name in lower case."""
     ops = "_".join(list(facts.reduced.op_types)[:3])
     return re.sub(r"\W+", "_", f"{ops}_{repro.mismatch or repro.stage}").lower().strip("_")

@@ -17,10 +17,12 @@ from reporters.html import HtmlReport
 from reporters.issue import IssueDraft
 from reporters.junit import JUnit
 from reporters.regression import RegressionTest
+from reporters.regression_cpp import CppRegressionTest
 from reporters.routing import trackers
 from reporters.sarif import Sarif
 from tests.reporters.builders import LOAD, finding_of, script_of
 from tests.reporters.rich_finding import WRONG, rich
+from tests.reporters.test_regression_cpp import operator, transformer
 from tests.reporters.test_repro_text import forms
 
 FILES = Path(__file__).with_name("files")
@@ -43,6 +45,8 @@ def printed() -> Iterator[tuple[str, str]]:
         for form, repro in (("load", LOAD), ("value", replace(WRONG, feeds=forms()["value"].feeds))):
             finding = finding_of(repro, tracker=style)
             yield f"regression_{style}_{form}.py.txt", text(RegressionTest(), finding)
+    for kind, finding in (("operator", operator()), ("transformer", transformer())):
+        yield f"regression_onnxruntime_{kind}.cc.txt", text(CppRegressionTest(), finding)
     for form, repro in forms().items():
         yield f"repro_{form}.py.txt", script_of(repro)
 
