@@ -21,6 +21,7 @@ from reporters.routing import trackers
 from reporters.sarif import Sarif
 from tests.reporters.builders import LOAD, finding_of, script_of
 from tests.reporters.rich_finding import WRONG, rich
+from tests.reporters.test_regression_styles import STYLES
 from tests.reporters.test_repro_text import forms
 
 FILES = Path(__file__).with_name("files")
@@ -43,6 +44,8 @@ def printed() -> Iterator[tuple[str, str]]:
         for form, repro in (("load", LOAD), ("value", replace(WRONG, feeds=forms()["value"].feeds))):
             finding = finding_of(repro, tracker=style)
             yield f"regression_{style}_{form}.py.txt", text(RegressionTest(), finding)
+    for tracker, repro in STYLES.items():
+        yield f"regression_{tracker}.py.txt", text(RegressionTest(), finding_of(repro, tracker=tracker))
     for form, repro in forms().items():
         yield f"repro_{form}.py.txt", script_of(repro)
 
