@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from reducer.finding import Finding, Reproduction
 from reporters.base import Document, Reporter
 from reporters.literals import NOTHING, expression, is_narrow, is_saved
+from reporters.regression_styles import STYLES
 from reporters.rendering import environment, one_line, quoted, render
 from reporters.repro import LEVELS, compact
 from reporters.routing import CONVERTER, tracker_of
@@ -33,13 +34,25 @@ class RegressionTest(Reporter):
     def render(self, finding: Finding) -> Sequence[Document]:
         """The test in the style of the tracker that the draft is for, else nothing."""
         whole, facts = facts_of(finding), facts_of(shareable(finding))
-        if whole is None or facts is None or not can_write(facts):
+        if whole is None or facts is None:
             return []
         style = tracker_of(whole).regression
         template = f"regression/{style}.py.j2"
         if not style or template not in environment().list_templates():
             return []
-        return [Document("regression_test", "test_regression.py", render(template, **_values(facts)))]
+        values = STYLES[style](facts) if style in STYLES else _values(facts) if can_write(facts) else None
+        if values is None:
+            return []
+        text = render(template, **(_named(facts) | values))
+        return [Document("regression_test", "test_regression.py", text)]
+
+
+def _named(facts: Facts) -> dict[str, Any]:
+    """What every style says: a line on the failure, and the name of the test."""
+    repro = facts.finding.reproduction
+    assert repro is not None
+    what = one_line(title_of(facts), 100).replace('"""', "'''").replace("\\", "/")
+    return {"what": what, "name": test_name(facts, repro)}
 
 
 def can_write(facts: Facts) -> bool:
@@ -64,8 +77,6 @@ def _values(facts: Facts) -> dict[str, Any]:
     probe = repro.probes[0]
     runs = repro.stage in ("run", "compare")
     return {
-        "what": one_line(title_of(facts), 100).replace('"""', "'''").replace("\\", "/"),
-        "name": test_name(facts, repro),
         "model": compact(repro.model_text),
         "repro": repro,
         "backend": probe.backend,

@@ -36,7 +36,7 @@ def torch_script(finding: Finding, repro: Reproduction) -> str:
     exporter, runtime = repro.probes[0].options, repro.probes[1].options
     legacy = exporter.get("exporter") == "legacy"
     source = (repro.model_code or "").strip()
-    imports, code = _split(source)
+    imports, code = split_imports(source)
     child = repro.form in (f"{FORM}death", f"{FORM}hang")
     feeds_file = any("saved[" in text for _, text in repro.inputs_code) or "saved[" in code
     runs = repro.stage != "convert"
@@ -76,7 +76,7 @@ def torch_script(finding: Finding, repro: Reproduction) -> str:
     return render("repro/torch.py.j2", **values)
 
 
-def _split(source: str) -> tuple[list[str], str]:
+def split_imports(source: str) -> tuple[list[str], str]:
     """(import lines at the top level, the rest): a missing package must not look like the bug."""
     lines = source.splitlines()
     imports = [

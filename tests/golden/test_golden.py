@@ -23,6 +23,7 @@ from reporters.sarif import Sarif
 from tests.reporters.builders import LOAD, finding_of, script_of
 from tests.reporters.rich_finding import WRONG, rich
 from tests.reporters.test_regression_cpp import operator, transformer
+from tests.reporters.test_regression_styles import STYLES
 from tests.reporters.test_repro_text import forms
 
 FILES = Path(__file__).with_name("files")
@@ -47,6 +48,8 @@ def printed() -> Iterator[tuple[str, str]]:
             yield f"regression_{style}_{form}.py.txt", text(RegressionTest(), finding)
     for kind, finding in (("operator", operator()), ("transformer", transformer())):
         yield f"regression_onnxruntime_{kind}.cc.txt", text(CppRegressionTest(), finding)
+    for tracker, repro in STYLES.items():
+        yield f"regression_{tracker}.py.txt", text(RegressionTest(), finding_of(repro, tracker=tracker))
     for form, repro in forms().items():
         yield f"repro_{form}.py.txt", script_of(repro)
 
