@@ -16,7 +16,8 @@ from reducer.engine.verdict import Verdict
 from reducer.finding import Artifact, Failure, Finding, Reduced, SearchFacts, SignatureFacts, Suspect
 from reducer.frontends.tensorflow import TensorFlowSource
 from reducer.localizers.conversion_axes import Explained, explain, explain_entry
-from reducer.oracles.conversion import UNSUPPORTED, ConversionOracle, Observed, cause_of
+from reducer.oracles.conversion import ConversionOracle, Observed
+from reducer.oracles.conversion_signature import UNSUPPORTED, cause_of
 from reducer.passes.graphdef_drop import DropNodes
 from reducer.passes.keras_drop import DropLayers
 from reducer.reproducing_tf import Reproduced, reproduced, reproduced_layers

@@ -11,7 +11,8 @@ import numpy as np
 from reducer import finding
 from reducer.errors import EditConflict
 from reducer.finding import Feed, Reproduction
-from reducer.oracles.conversion import UNSUPPORTED, ConversionOracle, cause_of
+from reducer.oracles.conversion import ConversionOracle
+from reducer.oracles.conversion_signature import UNSUPPORTED, cause_of
 from reducer.programs.fed import formula_of
 from reducer.programs.graphdef import GraphProgram
 from reducer.programs.layers import LayersProgram
@@ -40,7 +41,7 @@ class Reproduced:
     @property
     def message(self) -> str:
         """The raw message of what the reduced graph does: of the handler where one raised, else of the rung."""
-        return cause_of(self.report)["message"]
+        return cause_of(self.report)["message"] if self.report else ""
 
 
 def reproduced(oracle: ConversionOracle, program: GraphProgram) -> Reproduced:
@@ -51,13 +52,12 @@ def reproduced(oracle: ConversionOracle, program: GraphProgram) -> Reproduced:
         seen = oracle.see(program, how, oracle.limits.full, public=True, keep=str(store))
     except EditConflict:
         return Reproduced()
-    if seen.died is not None:
-        return Reproduced()
-    report = seen.reply["report"]
+    report = seen.reply.get("report") or {}
     expected = {name: ValueRef.from_wire(wire).read() for name, wire in report.get("expected", {}).items()}
     answer = oracle.host.call(Call(WRITE_CODE, {"order": program.order(), "store": str(store)}, (), oracle.limits.full))
     forms = answer.value["forms"] if answer.outcome == RETURNED else []
-    found = Reproduced(report, seen.blobs[0], seen.blobs[1], expected=expected)
+    graph, model = seen.blobs or (oracle.written(program), b"")
+    found = Reproduced(report, graph, model, expected=expected)
     if not forms:
         return found
     return _with_script(found, oracle, program, forms)
@@ -80,7 +80,8 @@ def _with_script(
         stage=target.stage,
         probes=(_with_nchw(probe_of(oracle), oracle, dict(zip(program.inputs, form["parameters"], strict=True))),),
         error_class=target.kind,
-        fragments=fragments_of(oracle, report),
+        fragments=fragments_of(oracle, report) if report else (),
+        signal=oracle.ended or "",
         timeout_seconds=oracle.limits.full,
         rtol=rtol,
         atol=atol,
@@ -89,7 +90,7 @@ def _with_script(
         model_text=None if form["text"] else fallback,
         feeds=described(feeds),
         expected_text=_excerpt(found.expected) or f"the converted model passes {target.stage}",
-        actual_text=_actual(report),
+        actual_text=_actual(report) if report else target.detail,
     )
     return replace(found, feeds={**feeds, **saved}, code=None if form["text"] else form["code"], reproduction=repro)
 

@@ -17,6 +17,8 @@ LEVELS = {
     "layout": "ORT_ENABLE_LAYOUT",
     "all": "ORT_ENABLE_ALL",
 }
+# A process of its own imports TensorFlow first.
+IMPORT_SECONDS = 60.0
 TEMPLATE = "repro/tf2onnx.py.j2"
 WIDTH = 120
 # The decorator as worker/tf_code.py writes it: one input a line.
@@ -48,8 +50,13 @@ def _values(repro: Reproduction, head: list[str]) -> dict[str, Any]:
         imports.append("from google.protobuf import text_format")
     nchw = [name for name in options.get("nchw", "").split(",") if name]
     shown = [(feed.name, expression(feed)) for feed in feeds]
+    signal = f"-signal.{repro.signal}" if repro.signal.startswith("SIG") else repro.signal.removeprefix("exit code ")
     return {
         "repro": repro,
+        # What kills its process or never ends is tried in a process of its own.
+        "child": bool(signal) or repro.error_class == "hang",
+        "signal": signal,
+        "seconds": f"{repro.timeout_seconds + IMPORT_SECONDS:g}",
         "head": head,
         "imports": sorted(imports, key=lambda line: (line.startswith("from "), line.split()[1])),
         "code": code,

@@ -27,3 +27,10 @@ def tf_host() -> Iterator[Host]:
     """TensorFlow is imported once, in the zygote of this host."""
     with Host(HostOptions(preload=TensorFlowModel.preload)) as host:
         yield host
+
+
+@pytest.fixture(scope="session")
+def faulty_tf_host() -> Iterator[Host]:
+    """As tf_host, with the broken handlers of tests.fakes.tf_faults."""
+    with Host(HostOptions(preload=(*TensorFlowModel.preload, "tests.fakes.tf_faults"))) as host:
+        yield host

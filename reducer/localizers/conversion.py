@@ -8,18 +8,13 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from reducer.engine.reducer import Seed
-from reducer.errors import EditConflict
-from reducer.oracles.conversion import UNSUPPORTED, ConversionOracle, How, ladder_settings
+from reducer.oracles.conversion_signature import UNSUPPORTED
 from reducer.programs.base import NodeId
 from reducer.programs.graphdef import GraphProgram
 from reducer.programs.graphdef_source import GraphSource
 from reducer.signature import FailureSignature, words
-from reducer.worker.protocol import RETURNED, Call
 
-DIFFERING = "reducer.worker.tf_candidates:differing"
 MOST_SEEDS = 8
-# One conversion with every tensor as an output: beyond that many it costs more than a bisection.
-MOST_TENSORS = 1500
 _COUNTER = re.compile(r"__\d+$")
 
 
@@ -68,28 +63,3 @@ def named(source: GraphSource, texts: Iterable[str], among: Collection[NodeId] |
             shorter = max(name.rfind("/"), name.rfind("_"), name.rfind("__"))
             name = _COUNTER.sub("", name[:shorter]) if shorter > 0 else ""
     return found
-
-
-def differing_seeds(program: GraphProgram, oracle: ConversionOracle, how: How) -> list[Seed]:
-    """Nodes whose output differs while what they read agrees, in program order: the first place of a wrong output."""
-    source = program.source
-    tensors = [t.name for r in program.records for t in r.outputs if t.can_cut and t.dtype != "string"]
-    if len(tensors) > MOST_TENSORS:
-        return []
-    try:
-        order = program.order()
-    except EditConflict:
-        return []
-    order["outputs"] = tensors
-    order["expected"] = {n: ref.to_wire() for n in tensors if (ref := source.tensors[n].value) is not None}
-    arguments = {"order": order, "how": how.to_wire(), "settings": ladder_settings(how, oracle.tolerance)}
-    answer = oracle.host.call(Call(DIFFERING, arguments, (), oracle.limits.full))
-    if answer.outcome != RETURNED:
-        return []
-    wrong = set(answer.value["differing"])
-    first = [
-        record.ref.id
-        for record in program.records
-        if any(t.name in wrong for t in record.outputs) and not any(name in wrong for name in record.reads)
-    ]
-    return as_seeds(program, first)

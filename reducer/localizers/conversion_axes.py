@@ -13,7 +13,8 @@ from typing import Any
 from reducer.errors import EditConflict, ToolFault
 from reducer.finding import Neighbour, OptimizerFacts, Suspect
 from reducer.localizers.conversion import named
-from reducer.oracles.conversion import UNSUPPORTED, ConversionOracle, How, cause_of, runtime_options
+from reducer.oracles.conversion import ConversionOracle, How, runtime_options
+from reducer.oracles.conversion_signature import UNSUPPORTED, cause_of
 from reducer.programs.base import NodeRef
 from reducer.programs.graphdef import GraphProgram
 from reducer.programs.layers import LayersProgram
@@ -196,7 +197,7 @@ def blamed_node(oracle: ConversionOracle, program: GraphProgram, report: Mapping
     if oracle.target.kind == UNSUPPORTED:
         op = oracle.target.detail.rpartition(" ")[2]
         return next((ref for ref in refs if ref.op_type == op), None)
-    raised = report["log"]["raised"]
+    raised = report["log"]["raised"] if report else []
     names = named(program.source, [raised[0]["node"]]) if raised else []
     return next((ref for ref in refs if ref.id in names and not ref.path), None)
 
@@ -216,11 +217,13 @@ def _evidence(
     opset = oracle.how.opset or DEFAULT_OPSET
     if target.kind == UNSUPPORTED:
         return f"tf2onnx {version} has no handler for it at opset {opset}"
-    raised = report["log"]["raised"]
+    raised = report["log"]["raised"] if report else []
     if raised:
         first = raised[0]
         return f"{first['frame']} raises {first['error']}: {first['message'][:200]}"
     makers = ", ".join(dict.fromkeys(handlers.values()))
+    if not report:
+        return f"{target.detail} (handlers: {makers})"
     if levels.get("none") == PASSES:
         return f"what tf2onnx makes of it is right without ONNX Runtime's optimizations ({_last_good(levels)} passes)"
     if optimizers or rewriters:

@@ -1,99 +1,31 @@
-"""The oracle for conversions by tf2onnx: does the candidate still fail at the same rung in the same way?
-
-What makes the identity of a failure (facts: design notes on TensorFlow, section 5):
-- a node without a handler that ONNX Runtime then names: its op type;
-- a handler that raised: exception class, innermost file:function of tf2onnx, normalised message, whether the entry
-  point raises it or only logs it and ONNX Runtime refuses the model later;
-- else ONNX Runtime's class and normalised message, or the kind of the wrong output.
-A logged error alone is no failure.
-"""
+"""The oracle for conversions by tf2onnx: does the candidate still fail at the same rung in the same way?"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reducer.engine.verdict import Judgement, Verdict
 from reducer.errors import EditConflict, ToolFault
+from reducer.oracles.beginning import BEGINS, beginnings, leading_to, widened
+from reducer.oracles.conversion_signature import died_signature, same, signature_of
 from reducer.oracles.limits import Limits
 from reducer.programs.base import Program
-from reducer.signature import NEVER_A_MATCH, FailureSignature, Vocabulary, normalise
+from reducer.programs.graphdef import GraphProgram
+from reducer.programs.graphdef_source import GraphRecord
+from reducer.signature import NEVER_A_MATCH, FailureSignature, Vocabulary
 from reducer.testcase import NARROW_TOLERANCE, Tolerance
 from reducer.worker import protocol
 from reducer.worker.host import Host
 from reducer.worker.protocol import Answer, Call
 
 JUDGE = "reducer.worker.tf_candidates:judge"
+BUILD = "reducer.worker.tf_candidates:build"
 JUDGE_LAYERS = "reducer.worker.tf_layer_tasks:judge"
 CURED = "passes without optimizations"
-UNSUPPORTED = "unsupported operator"
-# tf2onnx makes names of the node it works on and a counter.
-_MADE_NAME = re.compile(r"\b[\w/.]*__\d+(?::\d+)?")
-_COUNTED = re.compile(r"\b([A-Za-z_]\w*?)_\d+\b")
 # A gross error must not be followed down to one at the edge of the tolerance.
 GROSS, STILL_GROSS = 30.0, 3.0
-# Handlers work on the node after its type was changed to ONNX's: messages hold names of both.
-Report = Mapping[str, Any]
-
-
-def plain_message(text: str, vocabulary: Vocabulary) -> str:
-    """The message with everything masked that tf2onnx, TensorFlow or Keras number or name."""
-    return _COUNTED.sub(r"\1_N", normalise(_MADE_NAME.sub("'<name>/0'", text), vocabulary))
-
-
-def signature_of(
-    report: Report, vocabulary: Vocabulary, wanted: FailureSignature | None = None
-) -> FailureSignature | None:
-    """The identity of what the ladder saw; None when it passed. With several candidates for the cause, the one of
-    `wanted` is taken if it is among them."""
-    failure = report["failure"]
-    if failure is None:
-        return _of_difference(report["difference"]) if report["difference"] else None
-    stage, log = failure["stage"], report["log"]
-    if stage in ("load", "run"):
-        missing = _missing(failure["message"], log["unsupported"], wanted)
-        if missing:
-            return FailureSignature(stage, "tf2onnx", UNSUPPORTED, f"tf2onnx has no handler for {missing}")
-    raised = log["raised"]
-    if raised:
-        found = [_of_exception(stage, error, vocabulary) for error in raised]
-        return next((s for s in found if wanted is not None and _same(s, wanted)), found[0])
-    if stage == "convert":
-        return _of_exception(stage, failure, vocabulary)
-    detail = plain_message(failure["message"], vocabulary)
-    return FailureSignature(stage, failure["backend"], failure["error"], detail)
-
-
-def cause_of(report: Mapping[str, Any]) -> Mapping[str, str]:
-    """{error, message}: the handler's exception where one was raised, else what the failing rung says."""
-    raised = report.get("log", {}).get("raised") or []
-    return raised[0] if raised else (report.get("failure") or {"error": "", "message": ""})
-
-
-def _same(a: FailureSignature, b: FailureSignature) -> bool:
-    return replace(a, context="") == replace(b, context="")
-
-
-def _missing(message: str, unsupported: list[Mapping[str, str]], wanted: FailureSignature | None) -> str:
-    """The op type without a handler that the runtime names; the wanted one first: any of several is enough."""
-    named = [u["op"] for u in unsupported if re.search(rf"(?<![\w.]){re.escape(u['op'])}(?!\w)", message)]
-    if wanted is not None and named and wanted.kind == UNSUPPORTED:
-        ours = [u["op"] for u in unsupported if wanted.detail.endswith(f" {u['op']}")]
-        named = ours or named
-    return named[0] if named else ""
-
-
-def _of_exception(stage: str, error: Mapping[str, str], vocabulary: Vocabulary) -> FailureSignature:
-    text = plain_message(error["message"], vocabulary)
-    detail = f"{error['frame'] or 'outside tf2onnx'}: {text}"
-    return FailureSignature(stage, "tf2onnx", error["error"], detail)
-
-
-def _of_difference(difference: Mapping[str, Any]) -> FailureSignature:
-    kind = difference["kind"]
-    return FailureSignature("compare", "tf2onnx", kind, f"{kind} differs: the converted model against TensorFlow")
 
 
 @dataclass(frozen=True)
@@ -186,8 +118,19 @@ class ConversionOracle:
         return self._judge(program, replace(self.how, optimizers=None), self.limits.full, fresh=True, public=True)
 
     def written(self, program: Program) -> bytes:
-        """The serialized program that was judged last under this key."""
-        return self._written.get(program.key(), b"")
+        """The serialized program; built anew where no process came back with it."""
+        known = self._written.get(program.key())
+        if known is None and isinstance(program, GraphProgram):
+            answer = self.host.call(Call(BUILD, {"order": program.order()}, (), self.limits.full))
+            known = answer.blobs[0] if answer.blobs else b""
+            self._written[program.key()] = known
+        return known or b""
+
+    @property
+    def ended(self) -> str | None:
+        """How a process ends that meets the failure: a signal or an exit code; None when it does not."""
+        died = self.target.kind.startswith("SIG") or self.target.kind.startswith("exit")
+        return self.target.kind if died else None
 
     def see(self, program: Any, how: How, seconds: float, *, fresh: bool = False, **more: Any) -> Seen:
         """Convert and run one program in any way; `leave` is a folder for the converted model, its feeds and right
@@ -206,6 +149,26 @@ class ConversionOracle:
         if not fresh:  # a fresh process imports parts of TensorFlow first
             self.limits.saw(answer.seconds)
         return Seen(answer.value, answer.blobs)
+
+    def beginnings(self, program: GraphProgram, how: How | None = None) -> list[GraphRecord]:
+        """Nodes with which a wrong output begins, as far as it can be told. Raises ToolFault."""
+        how = how or self.how
+        settings = ladder_settings(how, self.tolerance)
+        # What is near the tolerance may be noise that is made larger further on.
+        settings["compare"] = widened(settings["compare"], self.least)
+        arguments = {"how": how.to_wire(), "settings": settings}
+        return beginnings(self.host, program, arguments, self.limits.full)
+
+    def aim_at_beginning(self, program: GraphProgram, output: str | None = None) -> list[GraphRecord]:
+        """Hold on to the operator with which the wrong output begins, where that can be told: the first one on the
+        way to the tensor `output`. Gives all the nodes with which something begins."""
+        if self.target.stage != "compare" or self.target.context == CURED:
+            return []
+        found = self.beginnings(program)
+        way = leading_to(program, output) if output else frozenset()
+        first = next((r for r in found if r.ref.id in way), found[0] if found else None)
+        self.target = replace(self.target, context=f"{BEGINS}{first.ref.op_type}" if first else "")
+        return found
 
     def signature(self, seen: Seen) -> FailureSignature | None:
         """The identity of what was seen."""
@@ -230,7 +193,7 @@ class ConversionOracle:
             return Judgement(Verdict.PASSED)
         if signature.kind in NEVER_A_MATCH or (signature.kind == "hang" and self.target.kind != "hang"):
             return Judgement(Verdict.UNRESOLVED, reason=signature.detail)
-        if not _same(signature, self.target):
+        if not same(signature, self.target):
             return Judgement(Verdict.SLIPPED, signature.id, reason=signature.detail)
         difference = None if seen.died else seen.reply["report"]["difference"]
         if difference is not None and difference["excess"] < self.least:
@@ -238,7 +201,22 @@ class ConversionOracle:
         if self.target.context == CURED and not self._cured(program, way):
             other = replace(signature, context="")
             return Judgement(Verdict.SLIPPED, other.id, reason=f"fails without optimizations, too: {signature.detail}")
+        if self.target.context.startswith(BEGINS):
+            return self._same_beginning(program, way[0], signature)
         return Judgement(Verdict.INTERESTING, self.target.id)
+
+    def _same_beginning(self, program: Any, how: How, signature: FailureSignature) -> Judgement:
+        """Interesting when what is wrong begins at the same operator; in doubt it is not."""
+        try:
+            found = [f"{BEGINS}{record.ref.op_type}" for record in self.beginnings(program, how)]
+        except ToolFault as fault:
+            return Judgement(Verdict.UNRESOLVED, reason=str(fault))
+        if self.target.context in found:
+            return Judgement(Verdict.INTERESTING, self.target.id)
+        if not found:
+            return Judgement(Verdict.UNRESOLVED, signature.id, reason="it cannot be told where the difference begins")
+        other = replace(signature, context=found[0])
+        return Judgement(Verdict.SLIPPED, other.id, reason=f"{signature.detail}; {found[0]}")
 
     def _cured(self, program: Any, way: tuple[How, float, bool, bool]) -> bool:
         how, seconds, fresh, public = way
@@ -247,16 +225,6 @@ class ConversionOracle:
         except (EditConflict, ToolFault):
             return False
         return self.signature(seen) is None
-
-
-def died_signature(answer: Answer) -> FailureSignature:
-    """A worker that did not come back: by a signal, too late, or out of memory."""
-    stage = answer.stage or "convert"
-    backend = "onnxruntime" if stage in ("load", "run") else "tf2onnx"
-    kind = {protocol.TIMED_OUT: "hang", protocol.OUT_OF_MEMORY: "out_of_memory"}.get(
-        answer.outcome, answer.signal or "exit"
-    )
-    return FailureSignature(stage, backend, kind, f"{kind} in {backend} during {stage}")
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,16 @@ class GraphLifter:
     def _shows(self, problem: Problem[GraphProgram], program: GraphProgram) -> bool:
         """Whether the opened graph fails in the same way, or a suspect in it alone: what a loop holds together, such
         as a list that it fills, may fail otherwise when it is open."""
+        # What began at the node that was opened begins at another one inside of it.
+        closed = self.oracle.target
+        suspects = self.suspects(program)
         if problem.consider(program):
             return True
-        alone = [seed for seed in self.suspects(program) if len(program.keep) > 1]
-        return any(problem.consider(program.restrict(frozenset(seed.nodes), {})) for seed in alone)
+        alone = [seed for seed in suspects if len(program.keep) > 1]
+        if any(problem.consider(program.restrict(frozenset(seed.nodes), {})) for seed in alone):
+            return True
+        self.oracle.target = closed
+        return False
 
     def _graphs(self, program: GraphProgram, node: str) -> list[dict[str, Any]]:
         host = self.oracle.host

@@ -114,8 +114,10 @@ class GraphSource:
         return {first: tuple(nodes) for first, nodes in groups.items()}
 
     def names(self) -> frozenset[str]:
-        """Everything that a message may call by name: nodes, tensors, the last part of a scope."""
-        nodes = [r.name for r in self.records]
+        """Everything that a message may call by name: nodes, those of functions under their names in there too,
+        tensors, the last part of a scope."""
+        inside = [ref.name for r in self.records for ref in r.inner]
+        nodes = [*(r.name for r in self.records), *inside, *(name.partition("/")[2] for name in inside)]
         return frozenset({*nodes, *self.tensors, *(n.rpartition("/")[2] for n in nodes)} - self.op_types() - {""})
 
     def op_types(self) -> frozenset[str]:

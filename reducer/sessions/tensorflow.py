@@ -23,17 +23,9 @@ from reducer.frontends.tensorflow import (
     record,
     wait_for_tensorflow,
 )
-from reducer.localizers.conversion import differing_seeds, seeds, typed_seeds
-from reducer.oracles.conversion import (
-    CURED,
-    GROSS,
-    JUDGE_LAYERS,
-    STILL_GROSS,
-    ConversionOracle,
-    Observed,
-    died_signature,
-    signature_of,
-)
+from reducer.localizers.conversion import as_seeds, seeds, typed_seeds
+from reducer.oracles.conversion import CURED, GROSS, JUDGE_LAYERS, STILL_GROSS, ConversionOracle, Observed
+from reducer.oracles.conversion_signature import died_signature, signature_of
 from reducer.oracles.graph_lifter import GraphLifter
 from reducer.oracles.limits import Limits
 from reducer.passes.base import Stage
@@ -66,6 +58,14 @@ class Aim:
         """What the ladder said of the source; empty when its process died."""
         found: Mapping[str, Any] = self.observed.reply.get("report") or {}
         return found
+
+    @property
+    def wrong_tensor(self) -> str | None:
+        """The tensor of the frozen graph that is the output which differs most."""
+        output = (self.report.get("difference") or {}).get("output")
+        graph = self.observed.reply.get("graph") or {}
+        names = {new: old for old, new in (graph.get("renamed") or {}).items()}
+        return names.get(output, output) if output else None
 
     def finding_of(self, problem: Problem[Any], status: str, path: str) -> Converted:
         """What the end of the run has to work with."""
@@ -170,6 +170,8 @@ class TensorFlowSession(Session):
             Reducer(problem, passes).finish()
 
         status = self._searched(problem, search)
+        if not oracle.target.context:
+            oracle.aim_at_beginning(problem.best)
         return self._concluded(aim.finding_of(problem, status, REDUCED_GRAPH), GRAPH)
 
     def _publicly(self, oracle: ConversionOracle, problem: Problem[Any], program: GraphProgram) -> None:
@@ -202,14 +204,22 @@ class TensorFlowSession(Session):
         if not aim.report:
             return []
         if aim.report["difference"] is not None:
-            return differing_seeds(program, aim.oracle, aim.oracle.how)
+            return self._beginnings(aim, program, aim.wrong_tensor)
         return seeds(program, aim.report, aim.target)
 
     def _seeds_inside(self, aim: Aim, program: GraphProgram) -> list[Seed]:
         """Seeds in a graph that was opened up, which the source's report does not know."""
         if aim.report and aim.report["difference"] is not None:
-            return differing_seeds(program, aim.oracle, aim.oracle.how)
+            return self._beginnings(aim, program)
         return typed_seeds(program, aim.target)
+
+    def _beginnings(self, aim: Aim, program: GraphProgram, output: str | None = None) -> list[Seed]:
+        """The nodes with which the wrong output begins, from now on part of the failure's identity."""
+        oracle = aim.oracle
+        found = oracle.aim_at_beginning(program, output)
+        # Those of the same type first: only they are the failure that is followed.
+        ours = [r.ref.id for r in found if oracle.target.context.endswith(f" {r.ref.op_type}")]
+        return as_seeds(program, [*ours, *(r.ref.id for r in found)])
 
     def _reduce_layers(self, aim: Aim) -> Finding:
         """The failure is not in the graph: reduce the Keras layers, when there are any."""

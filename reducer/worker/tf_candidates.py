@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from reducer.backends.onnxruntime import OnnxRuntime
 from reducer.values import append_values
+from reducer.worker.comparison import difference
 from reducer.worker.main import Context
 from reducer.worker.tf_convert import Captured, Conversion, How, attempt, capturing, convert_graph, seen_rewriters
 from reducer.worker.tf_functions import convert_saved_model
@@ -56,6 +58,12 @@ def judge(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
     named = {"inputs": candidate.inputs, "outputs": candidate.outputs, "onnx_inputs": list(conversion.inputs)}
     blob = candidate.graph.SerializeToString()
     return {"report": report, **named}, (blob, conversion.model or b"") if keep else (blob,)
+
+
+def build(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
+    """{"order"} -> the GraphDef as a blob, unconverted."""
+    quiet()
+    return {}, (Candidate(arguments["order"]).graph.SerializeToString(),)
 
 
 def publicly(candidate: Candidate, how: How) -> tuple[Conversion, list[int]]:
@@ -142,3 +150,41 @@ def handlers(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ..
             file = (inspect.getsourcefile(function) or "").replace("\\", "/").rpartition("/tf2onnx/")[2]
             found[op] = f"tf2onnx/{file}:{function.__qualname__}"
     return {"handlers": found}, ()
+
+
+def differing(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
+    """Convert once with many tensors as outputs (order["outputs"]) and say which differ from what TensorFlow makes.
+
+    Reply: {"differing": [names], "error": why nothing can be said, or empty}.
+    """
+    quiet()
+    import tensorflow as tf
+
+    settings = arguments["settings"]
+    table, default = settings["compare"]["tolerances"], settings["compare"]["default"]
+
+    def tolerance(dtype: str) -> tuple[float, float]:
+        rtol, atol = table.get(dtype, default)
+        return rtol, atol
+
+    try:
+        candidate = Candidate(arguments["order"])
+        right = candidate.expected()
+    except (ValueError, TypeError, tf.errors.OpError) as error:
+        return {"differing": [], "error": f"{type(error).__name__}: {str(error)[:200]}"}, ()
+    context.stage("convert")
+    conversion = convert_graph(candidate.graph, candidate.inputs, candidate.outputs, How.from_wire(arguments["how"]))
+    if conversion.model is None:
+        return {"differing": [], "error": "the graph with all its tensors as outputs does not convert"}, ()
+    try:
+        context.stage("load")
+        run = OnnxRuntime().open(conversion.model, settings["runtime"])
+        made = run(dict(zip(conversion.inputs, candidate.feeds, strict=True)))
+    except Exception as error:  # noqa: BLE001 - a system under test
+        return {"differing": [], "error": f"{type(error).__name__}: {str(error)[:200]}"}, ()
+    wrong = [
+        name
+        for name, value in zip(candidate.outputs, right, strict=True)
+        if value is not None and name in made and difference(made[name], value, tolerance)["kind"]
+    ]
+    return {"differing": wrong, "error": ""}, ()

@@ -19,7 +19,7 @@ from reducer.worker.tf_ladder import as_array
 LEAVES = ("Const", "Placeholder", "PlaceholderWithDefault")
 UNCUTTABLE = ("resource", "variant")
 # Facts that an edit makes stale; TensorFlow infers them again.
-STALE = ("_class", "_output_shapes", "_XlaMustCompile", "_has_manual_control_dependencies")
+STALE = ("_class", "_output_shapes", "_has_manual_control_dependencies")
 # Only the shape of what comes in decides what comes out.
 SHAPE_OPS = ("Shape", "ShapeN", "Size", "Rank")
 

@@ -54,8 +54,15 @@ def shaped(tf: Any, x: Any) -> Any:
     return tf.tanh(tf.reshape(x, tf.stack([size[1], size[0]])))
 
 
+def two_faults(tf: Any, x: Any) -> Any:
+    """Two operators that tests.fakes.tf_faults converts wrongly, on ways of their own to one output."""
+    first = tf.tanh(tf.raw_ops.Rint(x=x * 3.0))
+    second = tf.nn.relu(tf.raw_ops.Asinh(x=x - 2.0) + 3.0)
+    return first + second
+
+
 GRAPHS: dict[str, Callable[[Any, Any], Any]] = {
-    f.__name__: f for f in (scalars, controlled, looped, two_outputs, random, shaped)
+    f.__name__: f for f in (scalars, controlled, looped, two_outputs, random, shaped, two_faults)
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reducer.oracles.conversion import UNSUPPORTED, died_signature, signature_of
+from reducer.oracles.conversion_signature import UNSUPPORTED, died_signature, signature_of
 from reducer.signature import Vocabulary
 from reducer.worker.protocol import DIED, TIMED_OUT, Answer
 

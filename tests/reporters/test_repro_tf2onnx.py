@@ -170,3 +170,33 @@ def test_names_that_stand_in_the_graph_alone_are_not_shared_unless_it_is_the_scr
     assert shareable(finding).suspects[0].evidence == "made of OneHot (node <name>)"
     shown = replace(finding, reproduction=replace(BASE, model_code=graph))
     assert shareable(shown).suspects[0].evidence == suspect.evidence
+
+
+def without_packages(text: str) -> str:
+    """The packages are stood in for: this is about what the script makes of what its child does."""
+    return re.sub(r"^import (onnxruntime as ort|tensorflow as tf|tf2onnx.convert)$", "", text, flags=re.M)
+
+
+KILLED = replace(BASE, stage="convert", mismatch="", feeds=(), error_class="SIGKILL", signal="SIGKILL")
+HUNG = replace(KILLED, error_class="hang", signal="")
+DIES = "import signal\nos.kill(os.getpid(), signal.SIGKILL)"
+
+
+@pytest.mark.parametrize(
+    ("repro", "code", "ends", "says"),
+    [
+        (KILLED, DIES, 1, "the process dies: the bug is there"),
+        (KILLED, "os._exit(0)", 0, "the bug is gone"),
+        (KILLED, "1 / 0", 125, "cannot tell"),
+        (HUNG, "import time\ntime.sleep(60)", 1, "still busy after 3 seconds: the bug is there"),
+        (HUNG, "os._exit(0)", 0, "the bug is gone"),
+        (HUNG, DIES, 125, "cannot tell"),
+    ],
+)
+def test_what_kills_or_hangs_is_tried_in_a_process_of_its_own(
+    repro: Reproduction, code: str, ends: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reporters.repro_tf2onnx.IMPORT_SECONDS", 0.0)
+    ended = run_text(without_packages(script_of(replace(repro, model_code=code, timeout_seconds=3.0))), tmp_path)
+    assert ended.returncode == ends, ended.stdout + ended.stderr
+    assert says in ended.stdout

@@ -11,7 +11,8 @@ import pytest
 
 from reducer.errors import EditConflict
 from reducer.frontends.tensorflow import record
-from reducer.oracles.conversion import JUDGE_LAYERS, ConversionOracle, How, Seen, signature_of
+from reducer.oracles.conversion import JUDGE_LAYERS, ConversionOracle, How, Seen
+from reducer.oracles.conversion_signature import signature_of
 from reducer.oracles.limits import Limits
 from reducer.programs.base import CutMode
 from reducer.programs.graphdef import GraphProgram
