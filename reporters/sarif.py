@@ -1,7 +1,8 @@
 """ci/results.sarif: the failure as one SARIF 2.1.0 result, for code scanning and other readers of that format.
 
-Fields are those of the OASIS standard (sections 3.13, 3.14, 3.19, 3.27); `partialFingerprints` hold the signature, so
-that the same failure in two runs counts as one.
+Fields are those of the OASIS standard (sections 3.13, 3.14, 3.19, 3.27) with those that GitHub's code scanning asks for
+besides: a full description and a help text of the rule, and a line. `partialFingerprints` hold the signature, so that
+the same failure in two runs counts as one.
 """
 
 from __future__ import annotations
@@ -35,13 +36,16 @@ class Sarif(Reporter):
 def _log(facts: Facts) -> dict[str, Any]:
     failure, finding = facts.failure, facts.finding
     rule = f"{failure.stage}/{failure.symptom}"
+    described = f"{failure.symptom.replace('_', ' ')} at the stage {failure.stage}"
     driver = {
         "name": "onnx-reduce",
         "version": finding.tool_version,
         "rules": [
             {
                 "id": rule,
-                "shortDescription": {"text": f"{failure.symptom.replace('_', ' ')} at the stage {failure.stage}"},
+                "shortDescription": {"text": described},
+                "fullDescription": {"text": f"{described} of the ladder convert, check, load, run, compare"},
+                "help": {"text": "The files beside this one hold the reduced model, a script and a draft of an issue."},
                 "defaultConfiguration": {"level": "error"},
             }
         ],
@@ -56,7 +60,9 @@ def _log(facts: Facts) -> dict[str, Any]:
 def _result(facts: Facts, rule: str) -> dict[str, Any]:
     finding, failure = facts.finding, facts.failure
     nodes = [suspect.node for suspect in finding.suspects if suspect.node]
-    location: dict[str, Any] = {"physicalLocation": {"artifactLocation": {"uri": _uri(finding.source.path)}}}
+    # A model has no lines; code scanning shows nothing without one.
+    place = {"artifactLocation": {"uri": _uri(finding.source.path)}, "region": {"startLine": 1}}
+    location: dict[str, Any] = {"physicalLocation": place}
     if nodes:
         names = list(dict.fromkeys(nodes))
         location["logicalLocations"] = [{"name": name, "kind": "member"} for name in names]

@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import pytest
+from jsonschema import Draft4Validator
+from xmlschema import XMLSchema
+
 from reducer.finding import Finding
 from reporters.github_actions import announce, escaped, on_github
 from reporters.junit import JUnit
@@ -16,12 +20,39 @@ from reporters.sarif import Sarif
 from tests.reporters.builders import LOAD, finding_of
 from tests.reporters.rich_finding import rich
 
+SCHEMAS = Path(__file__).parent / "schemas"
+FINDINGS = pytest.mark.parametrize("finding", [rich(), finding_of(LOAD)], ids=["rich", "bare"])
+
 
 def sarif(finding: Finding) -> dict[str, Any]:
     (document,) = Sarif().render(finding)
     assert document.path == "ci/results.sarif"
     read: dict[str, Any] = json.loads(document.text)
     return read
+
+
+@FINDINGS
+def test_sarif_fits_its_schema(finding: Finding) -> None:
+    schema = Draft4Validator(json.loads((SCHEMAS / "sarif-2.1.0-rtm.5.json").read_text()))
+    log = sarif(finding)
+    assert [error.message for error in schema.iter_errors(log)] == []
+    log["runs"][0]["tool"].pop("driver")
+    assert not schema.is_valid(log)
+
+
+@FINDINGS
+def test_junit_fits_its_schema(finding: Finding) -> None:
+    schema = XMLSchema(SCHEMAS / "junit-10.xsd")
+    (document,) = JUnit().render(finding)
+    assert [error.reason for error in schema.iter_errors(document.text)] == []
+    assert not schema.is_valid(document.text.replace("<testsuites ", '<testsuites skipped="0" '))
+
+
+def test_sarif_has_what_code_scanning_asks_for() -> None:
+    (run,) = sarif(rich())["runs"]
+    (rule,) = run["tool"]["driver"]["rules"]
+    assert all(rule[field]["text"] for field in ("shortDescription", "fullDescription", "help"))
+    assert run["results"][0]["locations"][0]["physicalLocation"]["region"]["startLine"] == 1
 
 
 def test_sarif_has_what_the_standard_requires() -> None:
