@@ -13,6 +13,7 @@ from reducer.engine.problem import Problem
 from reducer.finding import Failure, Rung, SearchFacts, SignatureFacts, Source
 from reducer.frontends.tensorflow import TensorFlowSource
 from reducer.oracles.conversion import ConversionOracle, Observed
+from reducer.reproducing_tf import Reproduced
 from reducer.worker.host import Host
 from reducer.worker.protocol import DIED, OUT_OF_MEMORY, RETURNED, TIMED_OUT, Call
 from reducer.workspace import Workspace
@@ -63,12 +64,12 @@ def rungs(observed: Observed, facts: Mapping[str, Any]) -> tuple[Rung, ...]:
     return tuple(told)
 
 
-def failure_of(observed: Observed, oracle: ConversionOracle, message: str) -> Failure:
-    """The failure that was reduced; `message` is that of the reduced model."""
+def failure_of(observed: Observed, oracle: ConversionOracle, found: Reproduced) -> Failure:
+    """The failure that was reduced, in the words and numbers of the reduced model where it was run once more."""
     target = oracle.target
     facts = SignatureFacts(target.id, target.kind, target.detail)
     report = observed.reply.get("report") or {}
-    difference = report.get("difference")
+    difference = found.report.get("difference") or report.get("difference")
     if difference is not None:
         symptom = {"shape": "wrong_shape", "dtype": "wrong_type", "nan": "nan_or_inf", "inf": "nan_or_inf"}
         size = f" by up to {difference['abs']:.4g}" if difference.get("abs") is not None else ""
@@ -91,11 +92,11 @@ def failure_of(observed: Observed, oracle: ConversionOracle, message: str) -> Fa
     if observed.died is not None:
         symptoms = {"hang": "hang", "out_of_memory": "out_of_memory"}
         return Failure(target.stage, symptoms.get(target.kind, "signal"), facts, target.detail, target.backend)
-    return Failure(target.stage, "exception", facts, message or target.detail, target.backend)
+    return Failure(target.stage, "exception", facts, found.message or target.detail, target.backend)
 
 
-def search_facts(problem: Problem[Any], status: str, workspace: Workspace) -> SearchFacts:
-    """How the reduction went."""
+def search_facts(problem: Problem[Any], status: str, workspace: Workspace, nodes: int) -> SearchFacts:
+    """How the reduction went, from that many nodes."""
     return SearchFacts(
         oracle_calls=problem.calls + problem.speculated,
         seconds=round(problem.seconds, 4),
@@ -108,4 +109,5 @@ def search_facts(problem: Problem[Any], status: str, workspace: Workspace) -> Se
             for name, tries in problem.tries.items()
         ),
         also_found=workspace.others,
+        curve=((0, nodes), *workspace.curve),
     )

@@ -16,6 +16,7 @@ from reducer.engine.verdict import Verdict
 from reducer.finding import Artifact, Failure, Finding, Reduced, SearchFacts, SignatureFacts, Suspect
 from reducer.frontends.tensorflow import TensorFlowSource
 from reducer.localizers.conversion_axes import Explained, explain, explain_entry
+from reducer.neighbourhood import around, kept_of
 from reducer.oracles.conversion import ConversionOracle, Observed
 from reducer.oracles.conversion_signature import UNSUPPORTED, cause_of
 from reducer.passes.graphdef_drop import DropNodes
@@ -69,19 +70,20 @@ def nothing_found(source: TensorFlowSource, observed: Observed, host: Host) -> F
 
 def conclude(end: Converted, workspace: Workspace, manner: Manner) -> Finding:
     """Confirm, locate, write inputs and expected values, and say it all."""
-    search = search_facts(end.problem, end.status, workspace)  # before anything else takes time
     best, oracle = end.problem.best, end.oracle
+    source = source_of(end.source, end.observed)
+    source = replace(source, nodes=manner.whole(best) or source.nodes)
+    search = search_facts(end.problem, end.status, workspace, source.nodes)  # before anything else takes time
     facts = environment(oracle.host)
     confirmed = confirmations(oracle, best)
     found = manner.shown(oracle, best)
     path = workspace.write(end.path, found.graph or oracle.written(best))
     explained = manner.explained(oracle, best, found, facts)
-    source = source_of(end.source, end.observed)
     return Finding(
         tool_version=__version__,
         status=end.status if confirmed == TIMES or end.status != "reduced" else "flaky",
-        source=replace(source, nodes=manner.whole(best) or source.nodes),
-        failure=failure_of(end.observed, oracle, found.message),
+        source=source,
+        failure=failure_of(end.observed, oracle, found),
         reduced=Reduced(
             path=end.path,
             nodes=len(best.nodes()),
@@ -90,6 +92,7 @@ def conclude(end: Converted, workspace: Workspace, manner: Manner) -> Finding:
             one_minimal=end.status == "reduced" and manner.minimal(end.problem),
             reproduced=f"{confirmed}/{TIMES}",
             text=found.code,
+            graph=kept_of(best.drawing),
         ),
         search=search,
         environment=facts,
@@ -99,6 +102,8 @@ def conclude(end: Converted, workspace: Workspace, manner: Manner) -> Finding:
         artifacts=(Artifact("reduced_model", end.path), *_files(workspace, found), Artifact("trace", LOG)),
         neighbours=explained.neighbours,
         optimizers=explained.optimizers,
+        difference=found.difference,
+        neighbourhood=around(best.drawing),
         tracker=tracker_of(oracle, explained),
     )
 

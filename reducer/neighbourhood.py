@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from reducer.finding import GraphNode
+from reducer.evidence import GraphNode
 from reducer.localizers.base import called
 from reducer.programs.base import NodeId
 from reducer.programs.onnx import OnnxProgram
@@ -16,28 +17,56 @@ MOST, REDUCED_MOST, HOPS = 24, 60, 2
 
 def reduced_graph(best: OnnxProgram) -> tuple[GraphNode, ...]:
     """The top-level nodes of the reduced model under the names that they have there; none when there are too many."""
-    records = best.records
-    if len(records) > REDUCED_MOST:
-        return ()
-    return tuple(_node(record, record.name, kept=True) for record in records)
+    return few(_node(record, record.name, kept=True) for record in best.records)
 
 
 def neighbourhood(source: OnnxProgram, best: OnnxProgram) -> tuple[GraphNode, ...]:
-    """Up to 24 nodes of the source: those that are left in the result, and those at most two edges away, nearest
-    first. A node whose body holds what is left counts as left."""
-    kept = sorted(_origins(source, best))
-    chosen = dict.fromkeys(kept[:MOST])
+    """What is around the nodes of the source that are left in the result. A node whose body holds what is left counts
+    as left."""
+    kept = frozenset(_origins(source, best))
+    records = (source.record(node) for node in source.units())
+    return around([_node(r, called(r.ref, r.name), kept=r.ref.id in kept) for r in records])
+
+
+def few(nodes: Iterable[GraphNode]) -> tuple[GraphNode, ...]:
+    """The nodes of a result, none when there are too many."""
+    shown = tuple(nodes)
+    return shown if len(shown) <= REDUCED_MOST else ()
+
+
+def kept_of(nodes: Iterable[GraphNode]) -> tuple[GraphNode, ...]:
+    """Those nodes of a source that are left, as the result's own graph: names without the scopes of the source."""
+    return few(
+        replace(
+            node, name=_last(node.name), inputs=tuple(map(_last, node.inputs)), outputs=tuple(map(_last, node.outputs))
+        )
+        for node in nodes
+        if node.kept
+    )
+
+
+def around(nodes: Sequence[GraphNode]) -> tuple[GraphNode, ...]:
+    """Up to 24 nodes of a source: those that are kept, and those at most two edges away, nearest first."""
+    maker = {name: place for place, node in enumerate(nodes) for name in node.outputs}
+    readers: dict[str, list[int]] = {}
+    for place, node in enumerate(nodes):
+        for name in node.inputs:
+            readers.setdefault(name, []).append(place)
+
+    def beside(place: int) -> list[int]:
+        makers = [maker[name] for name in nodes[place].inputs if name in maker]
+        return [*makers, *(reader for name in nodes[place].outputs for reader in readers.get(name, ()))]
+
+    chosen = dict.fromkeys([place for place, node in enumerate(nodes) if node.kept][:MOST])
     ring = list(chosen)
     for _ in range(HOPS):
-        ring = [near for node in ring for near in source.neighbours(node) if near not in chosen]
+        ring = [near for place in ring for near in beside(place) if near not in chosen]
         chosen |= dict.fromkeys(ring)
-    nearest = sorted(list(chosen)[:MOST])
-    marked = frozenset(kept)
-    return tuple(
-        _node(record, called(record.ref, record.name), kept=node in marked)
-        for node in nearest
-        for record in [source.record(node)]
-    )
+    return tuple(nodes[place] for place in sorted(list(chosen)[:MOST]))
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 def _origins(source: OnnxProgram, best: OnnxProgram) -> Iterable[NodeId]:

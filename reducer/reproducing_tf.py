@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from reducer import finding
+from reducer.difference import excerpt, from_wire
 from reducer.errors import EditConflict
-from reducer.finding import Feed, Reproduction
+from reducer.finding import DifferenceFacts, Feed, Reproduction
 from reducer.oracles.conversion import ConversionOracle
 from reducer.oracles.conversion_signature import UNSUPPORTED, cause_of
 from reducer.programs.fed import formula_of
@@ -43,13 +44,18 @@ class Reproduced:
         """The raw message of what the reduced graph does: of the handler where one raised, else of the rung."""
         return cause_of(self.report)["message"] if self.report else ""
 
+    @property
+    def difference(self) -> DifferenceFacts | None:
+        """The wrong output of the reduced graph in numbers."""
+        return from_wire(self.report["measured"]) if "measured" in self.report else None
+
 
 def reproduced(oracle: ConversionOracle, program: GraphProgram) -> Reproduced:
     """Everything that is shown of the reduced graph."""
     store = oracle.host.folder / "shown.bin"
     how = replace(oracle.how, optimizers=None)
     try:
-        seen = oracle.see(program, how, oracle.limits.full, public=True, keep=str(store))
+        seen = oracle.see(program, how, oracle.limits.full, public=True, keep=str(store), measure=True)
     except EditConflict:
         return Reproduced()
     report = seen.reply.get("report") or {}
@@ -89,7 +95,7 @@ def _with_script(
         model_code=form["code"],
         model_text=None if form["text"] else fallback,
         feeds=described(feeds),
-        expected_text=_excerpt(found.expected) or f"the converted model passes {target.stage}",
+        expected_text=_expected(found) or f"the converted model passes {target.stage}",
         actual_text=_actual(report) if report else target.detail,
     )
     return replace(found, feeds={**feeds, **saved}, code=None if form["text"] else form["code"], reproduction=repro)
@@ -98,7 +104,7 @@ def _with_script(
 def reproduced_layers(oracle: ConversionOracle, program: LayersProgram) -> Reproduced:
     """Everything that is shown of a reduced Keras model."""
     try:
-        seen = oracle.see(program, replace(oracle.how, optimizers=None), oracle.limits.full)
+        seen = oracle.see(program, replace(oracle.how, optimizers=None), oracle.limits.full, measure=True)
     except EditConflict:
         return Reproduced()
     if seen.died is not None:
@@ -167,19 +173,17 @@ def described(feeds: Mapping[str, Value]) -> tuple[Feed, ...]:
     return tuple(found)
 
 
-def _excerpt(outputs: Mapping[str, Value]) -> str:
-    """The first output in a few words."""
-    for name, value in outputs.items():
-        array = np.asarray(value)
-        head = np.array2string(array.ravel()[:8], threshold=8)
-        return f"{name}: {array.dtype.name} {list(array.shape)} {head}"
-    return ""
+def _expected(found: Reproduced) -> str:
+    """The right value of the output that is wrong, else of the first one, in a few words."""
+    right = found.report.get("excerpts") or [excerpt(value) for value in found.expected.values()]
+    return str(right[0]) if right else ""
 
 
 def _actual(report: Mapping[str, Any]) -> str:
     difference = report.get("difference")
     if difference is not None:
         size = f" by up to {difference['abs']:.4g}" if difference.get("abs") is not None else ""
-        return f"{difference['output']}: differs in {difference['kind']}{size}"
+        shown = f"{report['excerpts'][1]}; " if "excerpts" in report else ""
+        return f"{shown}differs in {difference['kind']}{size}"
     cause = cause_of(report)
     return f"{cause['error']}: {cause['message']}"[:1500]

@@ -12,10 +12,12 @@ from typing import Any
 
 from reducer import __version__
 from reducer.conclusion import VERSIONS
+from reducer.difference import from_wire
 from reducer.engine.problem import Problem
 from reducer.engine.verdict import Verdict
 from reducer.finding import (
     Artifact,
+    DifferenceFacts,
     Failure,
     Finding,
     Reduced,
@@ -27,18 +29,21 @@ from reducer.finding import (
 )
 from reducer.frontends.torch import digest
 from reducer.localizers.export import node_suspects, step_suspect
+from reducer.neighbourhood import around, kept_of
 from reducer.oracles.export import ExportOracle, stage_of
 from reducer.programs.fx import FxProgram
 from reducer.signature import FailureSignature
 from reducer.torch_case import Report, TorchCase, shown
 from reducer.torch_reproducing import reproduction
 from reducer.worker.protocol import RETURNED, Call
-from reducer.workspace import ALSO, INPUTS, LOG
+from reducer.workspace import ALSO, INPUTS, LOG, Workspace
 
 TIMES = 3
 PT2, TEXT = "reduced.pt2", "reduced.py"
 MOST_OTHERS = 5
-PACKAGES = ("torch", "onnxscript", "onnx_ir", "onnx", "onnxruntime", "numpy", "transformers", "torchvision")
+PACKAGES = ("torch", "onnxscript", "onnx_ir", "onnx", "onnxruntime", "numpy")
+# They say something where the model uses them.
+LIBRARIES = ("transformers", "torchvision", "timm", "diffusers")
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ def nothing_found(case: TorchCase) -> Finding:
 def conclude(case: TorchCase, end: Reduction) -> Finding | None:
     """Write the result down, prove it, and say it all; None when its text does not fail in the same way."""
     problem, oracle = end.problem, end.oracle
-    search = _search(end)
+    search = _search(end, case.workspace)
     best = problem.best
     case.say("confirming the result in fresh processes")
     npz = case.workspace.folder / INPUTS
@@ -85,7 +90,7 @@ def conclude(case: TorchCase, end: Reduction) -> Finding | None:
         tool_version=__version__,
         status=status,
         source=source_of(case),
-        failure=failure_of(case, signature),
+        failure=failure_of(case, signature, seen),
         reduced=Reduced(
             path=path,
             nodes=len(best.keep),
@@ -94,12 +99,15 @@ def conclude(case: TorchCase, end: Reduction) -> Finding | None:
             one_minimal=end.minimal and end.status == "reduced",
             reproduced=f"{len(same)}/{TIMES}",
             text=shown(text),
+            graph=kept_of(best.drawing),
         ),
         search=replace(search, also_found=_others(case, oracle)),
         environment=facts,
         ladder=rungs(case, facts),
         suspects=_suspects(case, best, oracle),
         reproduction=reproduction(case, signature, seen, text),
+        difference=difference_of(seen),
+        neighbourhood=around(best.drawing),
         artifacts=(*files, Artifact("trace", LOG)),
     )
 
@@ -147,7 +155,7 @@ def _others(case: TorchCase, oracle: ExportOracle) -> tuple[Mapping[str, Any], .
     return tuple(found)
 
 
-def _search(end: Reduction) -> SearchFacts:
+def _search(end: Reduction, workspace: Workspace) -> SearchFacts:
     problem = end.problem
     passes = tuple(
         {"pass": name, "calls": tries, "successes": problem.successes[name]} for name, tries in problem.tries.items()
@@ -162,7 +170,13 @@ def _search(end: Reduction) -> SearchFacts:
         cache_hits=problem.cache_hits,
         workers=problem.budget.jobs,
         passes=passes,
+        curve=((0, len(end.problem.best.table.nodes)), *workspace.curve),
     )
+
+
+def difference_of(seen: Report) -> DifferenceFacts | None:
+    """The wrong output of a proof in numbers."""
+    return from_wire(seen["measured"]) if "measured" in seen else None
 
 
 def _suspects(case: TorchCase, best: FxProgram, oracle: ExportOracle) -> tuple[Suspect, ...]:
@@ -187,9 +201,9 @@ def source_of(case: TorchCase) -> Source:
     )
 
 
-def failure_of(case: TorchCase, signature: FailureSignature) -> Failure:
-    """The failure as the ladder saw it on the whole model."""
-    seen = case.failure
+def failure_of(case: TorchCase, signature: FailureSignature, proof: Report | None = None) -> Failure:
+    """The failure as the ladder saw it on the whole model; a difference as the proof of the result has it."""
+    seen = {**case.failure, **(proof or {})} if signature.stage == "compare" else case.failure
     kind = seen.get("kind")
     symptom = {
         "value": "wrong_output",
@@ -234,7 +248,8 @@ def _versioned(backend: str, facts: Mapping[str, Any]) -> str:
 
 def environment(case: TorchCase) -> dict[str, Any]:
     """Versions of what matters, asked of the worker that ran it."""
-    answer = case.model.host.call(Call(VERSIONS, {"modules": list(PACKAGES)}, (), 60.0))
+    asked = {"modules": list(PACKAGES), "loaded": list(LIBRARIES)}
+    answer = case.model.host.call(Call(VERSIONS, asked, (), 60.0))
     found: Mapping[str, Any] = answer.value["versions"] if answer.outcome == RETURNED else {}
     facts: dict[str, Any] = {"python": platform.python_version(), "os": platform.system(), "arch": platform.machine()}
     return {**facts, **{name: version for name, version in found.items() if version}}

@@ -18,6 +18,7 @@ from reducer.torch_case import TorchCase, shown
 from reducer.torch_conclusion import (
     TIMES,
     confirmations,
+    difference_of,
     environment,
     failure_of,
     files_of,
@@ -101,7 +102,7 @@ class ModuleSearch:
             tool_version=__version__,
             status=status,
             source=source_of(case),
-            failure=failure_of(case, target),
+            failure=failure_of(case, target, same[0] if same else None),
             reduced=Reduced(
                 path, 1, size, {self.kind: 1}, self.minimal, f"{len(same)}/{len(reports) or TIMES}", shown(text)
             ),
@@ -110,6 +111,7 @@ class ModuleSearch:
             ladder=rungs(case, facts),
             suspects=self._suspects(),
             reproduction=reproduction(case, target, same[0], text) if same else None,
+            difference=difference_of(same[0]) if same else None,
             artifacts=(*files, Artifact("trace", LOG)),
         )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from reducer.finding import Finding
+from reducer.finding import Finding, Neighbour
 from reporters.rendering import fenced, folded, one_line, render, versions
 from reporters.repro import ReproScript, compact
 from reporters.routing import tracker_of
@@ -118,8 +118,9 @@ def _shrinking(facts: Facts) -> Iterator[Sections]:
     documents = ReproScript().render(facts.finding)
     script = documents[0].text if documents else None
     graph = facts.reduced.text
-    if script and graph and compact(graph) in script:
-        graph = None
+    repro = facts.finding.reproduction
+    if script and graph and (compact(graph) in script or (repro is not None and repro.model_code == graph)):
+        graph = None  # the script shows it
     yield Sections(script, graph)
     yield Sections(script, graph, ladder=False)
     yield Sections(script, graph, ladder=False, tables=False)
@@ -148,7 +149,7 @@ def _values(facts: Facts, tracker: Tracker, sections: Sections) -> dict[str, Any
         "ladder": _ladder(finding) if sections.ladder else [],
         "tables": sections.tables,
         "suspects": [(s, one_line(s.evidence, 400)) for s in finding.suspects[:SUSPECTS]],
-        "neighbours": [n for n in finding.neighbours if n.outcome in ("passes", "fails")][:NEIGHBOURS],
+        "neighbours": changes(finding.neighbours)[:NEIGHBOURS],
         "worst": finding.difference.worst[:WORST] if finding.difference else (),
         "opsets": ", ".join(f"{domain} {version}" for domain, version in finding.source.opsets.items()),
         "versions": versions(finding, tracker.packages),
@@ -158,6 +159,17 @@ def _values(facts: Facts, tracker: Tracker, sections: Sections) -> dict[str, Any
         "spans": [(f.name, f.span) for f in repro.feeds if f.span] if repro else [],
         **tracker.answers(facts),
     }
+
+
+def changes(neighbours: Sequence[Neighbour]) -> list[tuple[str, str]]:
+    """(the change, passes or fails): what changes to different values with one outcome is one entry."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in neighbours:
+        if one.outcome in ("passes", "fails"):
+            change = one.change if one.change.startswith(f"{one.axis}:") else f"{one.axis}: {one.change}"
+            start, arrow, to = change.rpartition(" -> ")
+            found.setdefault((start + arrow, one.outcome), []).append(to)
+    return [(start + ", ".join(ends), outcome) for (start, outcome), ends in found.items()]
 
 
 def _cut(text: str, most: int) -> str:

@@ -75,7 +75,7 @@ def original(finding: Finding) -> tuple[str, ...]:
     assert reduced is not None
     found = [f"`{name}` holds original values: {why}" for name, why in reduced.original_values.items()]
     if not found:
-        found.append("Weights and constants that are left in `reduced.onnx` may hold numbers of the source model.")
+        found.append(f"Weights and constants that are left in `{reduced.path}` may hold numbers of the source model.")
     if finding.source.inputs == "given" and repro is not None and repro.feeds:
         found.append("`inputs.npz` (and the script, where it prints them) holds values computed from your inputs.")
     found.append("`finding.json`, `log.jsonl`, `report.html` and `also_found/` hold paths and names: keep them here.")

@@ -134,11 +134,11 @@ class ConversionOracle:
 
     def see(self, program: Any, how: How, seconds: float, *, fresh: bool = False, **more: Any) -> Seen:
         """Convert and run one program in any way; `leave` is a folder for the converted model, its feeds and right
-        outputs. Raises EditConflict, ToolFault."""
-        left = {"leave": more.pop("leave")} if "leave" in more else {}
+        outputs, `measure` asks for a wrong output in numbers. Raises EditConflict, ToolFault."""
+        asked = {name: more.pop(name) for name in ("leave", "measure") if name in more}
         arguments = {"order": program.order(), "how": how.to_wire(), **more}
         needs_run = self.target.stage in ("run", "compare") or bool(more.get("keep"))
-        arguments["settings"] = {**ladder_settings(how, self.tolerance, run=needs_run), **left}
+        arguments["settings"] = {**ladder_settings(how, self.tolerance, run=needs_run), **asked}
         answer = self.host.call(Call(self.task, arguments, (), seconds), fresh=fresh)
         if answer.outcome == protocol.FAULT:
             raise ToolFault(f"a fault of onnx-reduce in the worker:\n{answer.stderr}")

@@ -69,7 +69,7 @@ class GraphLifter:
         answer = host.call(Call(RECORD, arguments, (), self.oracle.limits.full))
         if answer.outcome != RETURNED:
             return None
-        source = GraphSource.from_table(graph["path"], answer.value, graph["outputs"])
+        source = GraphSource.from_table(graph["path"], answer.value, graph["outputs"], lifted=True)
         known = self.oracle.vocabulary
         self.oracle.vocabulary = Vocabulary(known.names | source.names(), known.op_types | source.op_types())
         whole = GraphProgram.whole(source)

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from reducer.errors import EditConflict
+from reducer.evidence import GraphNode
 from reducer.programs.base import CutMode, NodeId, NodeRef, Program, Size
 
 Tweak = tuple[str | int, ...]
@@ -101,6 +102,15 @@ class FxProgram(Program):
     def kept(self) -> tuple[FxNode, ...]:
         """The kept nodes with all that is known of them."""
         return tuple(node for node in self.table.nodes if node.id in self.keep)
+
+    @property
+    def drawing(self) -> tuple[GraphNode, ...]:
+        """All nodes of the graph, those marked that are left."""
+        names = {node.id: node.name for node in self.table.nodes}
+        return tuple(
+            GraphNode(n.name, n.target, tuple(names[i] for i in n.inputs), (n.name,), n.id in self.keep, place)
+            for place, n in enumerate(self.table.nodes)
+        )
 
     def units(self) -> Sequence[NodeId]:
         return [node.id for node in self.kept]

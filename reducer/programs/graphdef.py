@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from reducer.errors import EditConflict
+from reducer.evidence import GraphNode
 from reducer.programs.base import CutMode, NodeId, NodeRef, Program, Size
 from reducer.programs.graphdef_source import CONST, PLACEHOLDERS, GraphRecord, GraphSource, Tensor
 from reducer.values import ValueRef
@@ -82,6 +83,23 @@ class GraphProgram(Program):
             self.outputs,
         ]
         return hashlib.sha256(repr((self.source.path, parts)).encode()).hexdigest()[:20]
+
+    @property
+    def drawing(self) -> tuple[GraphNode, ...]:
+        """All nodes of the source but leaves, those marked that are left; without places in a graph that was lifted."""
+        left = {record.ref.id for record in self.records}
+        nodes = [record for record in self.source.records if not record.is_leaf]
+        return tuple(
+            GraphNode(
+                record.name,
+                record.ref.op_type,
+                record.reads,
+                tuple(tensor.name for tensor in record.outputs),
+                record.ref.id in left,
+                -1 if self.source.lifted else place,
+            )
+            for place, record in enumerate(nodes)
+        )
 
     # --- edges -----------------------------------------------------------------------------------------------
     @cached_property

@@ -61,16 +61,24 @@ class GraphSource:
     """A frozen graph as the parent knows it."""
 
     def __init__(
-        self, path: str, records: Sequence[GraphRecord], constants: Mapping[str, ValueRef], ends: Sequence[str]
+        self,
+        path: str,
+        records: Sequence[GraphRecord],
+        constants: Mapping[str, ValueRef],
+        ends: Sequence[str],
+        *,
+        lifted: bool = False,
     ):
+        self.lifted = lifted
         self.path, self.records, self.constants, self.ends = path, tuple(records), dict(constants), tuple(ends)
         self.tensors = {t.name: t for r in self.records for t in r.outputs}
         self.producer = {t.name: r for r in self.records for t in r.outputs}
         self.by_name = {r.name: r for r in self.records}
 
     @staticmethod
-    def from_table(path: str, table: Mapping[str, Any], ends: Sequence[str]) -> GraphSource:
-        """From the reply of worker.tf_tasks.record; `ends` are the graph's outputs ("name:0")."""
+    def from_table(path: str, table: Mapping[str, Any], ends: Sequence[str], *, lifted: bool = False) -> GraphSource:
+        """From the reply of worker.tf_tasks.record; `ends` are the graph's outputs ("name:0"). `lifted`: it was the
+        body of a node of another graph."""
         records = []
         for number, node in enumerate(table["nodes"]):
             outputs = tuple(_tensor(wire) for wire in node["outputs"])
@@ -78,7 +86,7 @@ class GraphSource:
             inner = tuple(NodeRef(number, op, name, (node["name"],), name) for name, op in node.get("inner", ()))
             records.append(GraphRecord(ref, tuple(node["inputs"]), outputs, inner))
         constants = {name: ValueRef.from_wire(wire) for name, wire in table["constants"].items()}
-        return GraphSource(path, records, constants, ends)
+        return GraphSource(path, records, constants, ends, lifted=lifted)
 
     @cached_property
     def readers(self) -> Mapping[str, tuple[NodeId, ...]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reducer.errors import EditConflict
+from reducer.evidence import GraphNode
 from reducer.programs.base import CutMode, NodeId, NodeRef, Program, Size
 
 
@@ -35,6 +36,15 @@ class LayersProgram(Program):
 
     def nodes(self) -> Sequence[NodeRef]:
         return [self.table.layers[node] for node in sorted(self.keep)]
+
+    @property
+    def drawing(self) -> tuple[GraphNode, ...]:
+        """All layers of the model, those marked that are left."""
+        layers = self.table.layers
+        return tuple(
+            GraphNode(r.name, r.op_type, tuple(layers[i].name for i in reads), (r.name,), r.id in self.keep, place)
+            for place, (r, reads) in enumerate(zip(layers, self.table.reads, strict=True))
+        )
 
     def units(self) -> Sequence[NodeId]:
         return sorted(self.keep)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import platform
+import sys
 import time
 from importlib import metadata
 from pathlib import Path
@@ -102,8 +103,8 @@ def shortened(message: str) -> str:
 
 
 def versions(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
-    """Versions of the interpreter, of backends, modules and distributions: {"backends": {name: path},
-    "modules": [...], "packages": [...]} -> {name: version}."""
+    """Versions of the interpreter, of backends, modules and distributions: {"backends": {name: path}, "modules": [...],
+    "packages": [...], "loaded": [modules that count if something has imported them]} -> {name: version}."""
     found: dict[str, Any] = {"python": platform.python_version()}
     for name in arguments.get("packages", []):
         try:
@@ -116,7 +117,8 @@ def versions(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ..
         except ImportError as error:
             found[name] = None
             found[f"{name}:error"] = str(error)
-    for name in arguments.get("modules", []):
+    loaded = [name for name in arguments.get("loaded", []) if name in sys.modules]
+    for name in [*arguments.get("modules", []), *loaded]:
         try:
             found[name] = str(getattr(importlib.import_module(name), "__version__", "unknown"))
         except ImportError:

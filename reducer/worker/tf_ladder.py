@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reducer.backends.onnxruntime import OnnxRuntime
+from reducer.difference import excerpt, measured
 from reducer.values import to_npz
 from reducer.worker.comparison import HOPELESS, worst_difference
 from reducer.worker.main import Context
@@ -26,7 +28,7 @@ def climb(
     settings: {"runtime": options of the onnxruntime backend, "compare": as tasks.climb takes it, "check": bool,
     "run": bool, "nchw_in", "nchw_out", "leave": folder for the converted model, if wanted}. Reply: {"rungs": [{stage,
     backend, outcome, message, seconds}], "failure": {stage, backend, error, message, frame} or None, "difference",
-    "seen", "log", "bytes"}.
+    "seen", "log", "bytes"}; with settings["measure"] also "measured", the facts of the difference.
     """
     report: Report = {"rungs": [], "failure": None, "difference": None, "seen": 0.0, "log": conversion.log.to_wire()}
     if conversion.error is not None or conversion.model is None:
@@ -151,6 +153,10 @@ def _compare(
         found = worst_difference(left, right, [n for n in right if n not in compare.get("skip", ())], tolerance)
         worst, seen = found["worst"], found["seen"]
     report["difference"], report["seen"] = worst, seen
+    if worst and settings.get("measure") and worst["output"] in left:
+        name = worst["output"]
+        report["measured"] = asdict(measured(name, right[name], left[name]))
+        report["excerpts"] = [excerpt(right[name]), excerpt(left[name])]
     outcome = "differs" if worst else "passed"
     message = f"{worst['kind']} of {worst['output']!r}" if worst else f"largest difference {seen:.3g}"
     report["rungs"].append(

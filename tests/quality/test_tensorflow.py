@@ -59,6 +59,15 @@ def check(finding: Finding, expect: dict[str, object]) -> None:
     assert finding.search.oracle_calls <= int(str(expect["calls"]))
 
 
+def check_difference(finding: Finding) -> None:
+    """A wrong output is told in numbers of the reduced model, anything else has none."""
+    assert finding.failure is not None
+    assert (finding.difference is not None) == (finding.failure.symptom == "wrong_output")
+    if finding.difference is not None:
+        assert finding.difference.worst
+        assert sum(count for _, count in finding.difference.histogram) == finding.difference.differing > 0
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_sample_ends_at_its_known_minimum(name: str, tf_host: Host, tmp_path: Path) -> None:
     expect = json.loads((SAMPLES / name / "expect.json").read_text())
@@ -69,6 +78,11 @@ def test_a_sample_ends_at_its_known_minimum(name: str, tf_host: Host, tmp_path: 
     assert repro is not None
     assert repro.model_code is not None
     compile(repro.model_code, "repro.py", "exec")
+    assert finding.reduced is not None
+    assert [node.op_type for node in finding.reduced.graph] == list(finding.reduced.op_types)
+    assert sum(node.kept for node in finding.neighbourhood) == finding.reduced.nodes < len(finding.neighbourhood)
+    assert finding.search.curve[0] == (0, finding.source.nodes)
+    check_difference(finding)
 
 
 def test_the_same_fault_is_logged_by_one_entry_point_and_raised_by_another(tf_host: Host, tmp_path: Path) -> None:

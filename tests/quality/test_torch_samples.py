@@ -56,6 +56,14 @@ def test_a_sample_ends_at_its_known_minimum(name: str, tmp_path: Path) -> None:
     assert finding.failure.stage == expect["stage"]
     assert finding.suspects[0].name == expect["suspect"]
     assert "net.py:" in finding.suspects[0].evidence
+    assert [node.op_type for node in finding.reduced.graph] == list(finding.reduced.op_types)
+    assert sum(node.kept for node in finding.neighbourhood) == finding.reduced.nodes < len(finding.neighbourhood)
+    assert finding.search.curve[0] == (0, finding.source.nodes)
+    assert (finding.difference is not None) == (finding.failure.symptom == "wrong_output")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert 'id="reduced-graph"' in page
+    assert 'id="source-graph"' in page
+    assert ('id="histogram"' in page) == (finding.difference is not None)
     assert finding.search.oracle_calls <= expect["calls"]
     script = next(artifact for artifact in finding.artifacts if artifact.kind == "repro_script")
     assert script.verified == "3/3"

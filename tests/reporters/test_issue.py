@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from reducer.finding import Failure, Finding, Probe, Reduced, Reproduction, Rung, SignatureFacts, Suspect
-from reporters.draft import BODY_LIMIT
+from reducer.finding import Failure, Finding, Neighbour, Probe, Reduced, Reproduction, Rung, SignatureFacts, Suspect
+from reporters.draft import BODY_LIMIT, changes
 from reporters.issue import IssueDraft
 from reporters.routing import tracker_of
 from reporters.trackers.base import Facts
@@ -112,6 +112,16 @@ def test_a_long_graph_is_folded_and_one_in_the_script_not_repeated() -> None:
     text = draft(finding_of(LOAD, reduced=reduced))
     assert "<details><summary>the graph</summary>" in text
     assert "<details>" not in draft(finding_of(LOAD, reduced=replace(reduced, text="g\n" * 5)))
+
+
+def test_changes_with_one_outcome_are_one_line() -> None:
+    told = [
+        ("opset", "opset: 15 -> 13", "fails"),
+        ("opset", "opset: 15 -> 18", "fails"),
+        ("type", "T: a -> b", "passes"),
+    ]
+    neighbours = [Neighbour(*one) for one in [*told, ("opset", "opset: 15 -> 17", "unknown")]]
+    assert changes(neighbours) == [("opset: 15 -> 13, 18", "fails"), ("type: T: a -> b", "passes")]
 
 
 def test_the_users_command_is_shown_without_its_paths() -> None:

@@ -7,8 +7,10 @@ A report says where it failed: {"step", "error", "message", "frame", "target", .
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from reducer.difference import excerpt, measured
 from reducer.worker.pytorch import adapter, failures
 from reducer.worker.pytorch.candidate import Built, build
 from reducer.worker.pytorch.cutting import Uncuttable
@@ -18,7 +20,6 @@ from reducer.worker.pytorch.ties import is_tie
 
 Report = dict[str, Any]
 LOAD, RUN, COMPARE = "load", "run", "compare"
-EXCERPT = 8
 
 
 def judge(level: Level, order: Mapping[str, Any], options: Mapping[str, Any]) -> Report:
@@ -153,7 +154,8 @@ def run_onnx(model: bytes, inputs: Sequence[Any], expected: Sequence[Any], optio
 
 
 def compare(made: Sequence[Any], expected: Sequence[Any], options: Mapping[str, Any]) -> Report:
-    """Outputs as numpy against torch tensors, by position. The tolerance decides; `relative` is told as well."""
+    """Outputs as numpy against torch tensors, by position. The tolerance decides; `relative` is told as well, and with
+    options["measure"] all that is known of the difference, as DifferenceFacts."""
     from reducer.worker.comparison import worst_difference
 
     table, default = options["tolerances"], options["default"]
@@ -182,15 +184,8 @@ def compare(made: Sequence[Any], expected: Sequence[Any], options: Mapping[str, 
         "expected": excerpt(right[name]),
         "actual": excerpt(left[name]),
         "outputs": list(left.values()),
+        **({"measured": asdict(measured(name, right[name], left[name]))} if options.get("measure") else {}),
     }
-
-
-def excerpt(value: Any) -> str:
-    """The first numbers of an output, for people."""
-    import numpy as np
-
-    array = np.asarray(value)
-    return f"{array.dtype.name} {list(array.shape)} {np.array2string(array.ravel()[:EXCERPT], threshold=EXCERPT)}"
 
 
 def numpy_of(value: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
+from reducer.difference import excerpt
 from reducer.worker.main import Context
 from reducer.worker.pytorch import adapter, graph, isolation, judging
 from reducer.worker.pytorch.loading import Unusable
@@ -92,7 +93,7 @@ def write(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
     if built.saved and arguments.get("npz"):
         np.savez(arguments["npz"], **built.saved)
     shapes = [[name, str(cut.inputs[name].dtype), list(cut.inputs[name].shape)] for name in names]
-    values = {name: judging.excerpt(judging.numpy_of(cut.inputs[name])) for name in names}
+    values = {name: excerpt(judging.numpy_of(cut.inputs[name])) for name in names}
     inputs = [[name, built.code[name]] for name in names]
     return {"source": text, "imports": imports, "inputs": inputs, "facts": shapes, "values": values}, ()
 
