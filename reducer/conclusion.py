@@ -107,7 +107,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
     found = reproduction_facts(oracle, best, prober)
     files = write_data(workspace, best, prober, found)
     text, repro = reproduction(oracle, best, prober, found)
-    files += publishing.write_names(workspace, final.form)
+    files += publishing.write_names(workspace, final.form.names, MODEL)
     contrast, extra = contrast_of(end.problem, final, workspace)
     beside = [Artifact("other", file.name) for file in saved[1:]] + list(extra)
     beside += copy_libraries(workspace, libraries_in(end.plan.extra))

@@ -21,6 +21,8 @@ from reducer.oracles.conversion import ConversionOracle, Observed
 from reducer.oracles.conversion_signature import UNSUPPORTED, cause_of
 from reducer.passes.graphdef_drop import DropNodes
 from reducer.passes.keras_drop import DropLayers
+from reducer.programs.graphdef import GraphProgram
+from reducer.publishing import write_names
 from reducer.reproducing_tf import Reproduced, reproduced, reproduced_layers
 from reducer.worker.host import Host
 from reducer.workspace import EXPECTED, INPUTS, LOG, Workspace
@@ -40,6 +42,7 @@ class Converted:
     problem: Problem[Any]
     status: str
     path: str
+    keep_names: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,10 +78,11 @@ def conclude(end: Converted, workspace: Workspace, manner: Manner) -> Finding:
     source = replace(source, nodes=manner.whole(best) or source.nodes)
     search = search_facts(end.problem, end.status, workspace, source.nodes)  # before anything else takes time
     facts = environment(oracle.host)
-    confirmed = confirmations(oracle, best)
-    found = manner.shown(oracle, best)
-    path = workspace.write(end.path, found.graph or oracle.written(best))
-    explained = manner.explained(oracle, best, found, facts)
+    named, confirmed = _nameless(end)
+    found = manner.shown(oracle, named)
+    path = workspace.write(end.path, found.graph or oracle.written(named))
+    # Nodes are found by the names that messages hold.
+    explained = manner.explained(oracle, best, manner.shown(oracle, best) if named is not best else found, facts)
     return Finding(
         tool_version=__version__,
         status=end.status if confirmed == TIMES or end.status != "reduced" else "flaky",
@@ -92,20 +96,33 @@ def conclude(end: Converted, workspace: Workspace, manner: Manner) -> Finding:
             one_minimal=end.status == "reduced" and manner.minimal(end.problem),
             reproduced=f"{confirmed}/{TIMES}",
             text=found.code,
-            graph=kept_of(best.drawing),
+            graph=kept_of(best.drawing, found.names),
         ),
         search=search,
         environment=facts,
         ladder=rungs(end.observed, facts),
         suspects=explained.suspects,
         reproduction=found.reproduction,
-        artifacts=(Artifact("reduced_model", end.path), *_files(workspace, found), Artifact("trace", LOG)),
+        artifacts=(Artifact("reduced_model", end.path), *_files(workspace, found, end.path), Artifact("trace", LOG)),
         neighbours=explained.neighbours,
         optimizers=explained.optimizers,
         difference=found.difference,
         neighbourhood=around(best.drawing),
+        names=found.names,
         tracker=tracker_of(oracle, explained),
     )
+
+
+def _nameless(end: Converted) -> tuple[Any, int]:
+    """(the result under names that tell nothing of the source where it then fails in the same way, else as it is; in
+    how many fresh processes it fails)."""
+    best, oracle = end.problem.best, end.oracle
+    if isinstance(best, GraphProgram) and not end.keep_names:
+        plain = replace(best, renamed=True)
+        confirmed = confirmations(oracle, plain)
+        if confirmed == TIMES:
+            return plain, confirmed
+    return best, confirmations(oracle, best)
 
 
 def _no_node_goes(problem: Problem[Any]) -> bool:
@@ -172,8 +189,8 @@ def tracker_of(oracle: ConversionOracle, explained: Explained) -> str | None:
     return "tensorflow-onnx-operators" if oracle.target.kind == UNSUPPORTED else "onnx/tensorflow-onnx"
 
 
-def _files(workspace: Workspace, found: Reproduced) -> tuple[Artifact, ...]:
-    written = []
+def _files(workspace: Workspace, found: Reproduced, path: str) -> tuple[Artifact, ...]:
+    written = list(write_names(workspace, found.names, path))
     if found.feeds:
         workspace.write_npz(INPUTS, found.feeds)
         written.append(Artifact("inputs", INPUTS))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from reducer.evidence import GraphNode
 from reducer.localizers.base import called
@@ -34,12 +35,17 @@ def few(nodes: Iterable[GraphNode]) -> tuple[GraphNode, ...]:
     return shown if len(shown) <= REDUCED_MOST else ()
 
 
-def kept_of(nodes: Iterable[GraphNode]) -> tuple[GraphNode, ...]:
-    """Those nodes of a source that are left, as the result's own graph: names without the scopes of the source."""
+def kept_of(nodes: Iterable[GraphNode], names: Mapping[str, str] = MappingProxyType({})) -> tuple[GraphNode, ...]:
+    """Those nodes of a source that are left, as the result's own graph: under their new `names`, else under the old
+    ones without the scopes of the source. Tensors are called by node and port."""
+
+    def now(name: str) -> str:
+        node, colon, port = name.partition(":")
+        known = names.get(name) or (f"{names[node]}{colon}{port}" if node in names else "")
+        return known or name.rpartition("/")[2]
+
     return few(
-        replace(
-            node, name=_last(node.name), inputs=tuple(map(_last, node.inputs)), outputs=tuple(map(_last, node.outputs))
-        )
+        replace(node, name=now(node.name), inputs=tuple(map(now, node.inputs)), outputs=tuple(map(now, node.outputs)))
         for node in nodes
         if node.kept
     )
@@ -63,10 +69,6 @@ def around(nodes: Sequence[GraphNode]) -> tuple[GraphNode, ...]:
         ring = [near for place in ring for near in beside(place) if near not in chosen]
         chosen |= dict.fromkeys(ring)
     return tuple(nodes[place] for place in sorted(list(chosen)[:MOST]))
-
-
-def _last(name: str) -> str:
-    return name.rpartition("/")[2]
 
 
 def _origins(source: OnnxProgram, best: OnnxProgram) -> Iterable[NodeId]:

@@ -116,14 +116,14 @@ def renamed(values: Mapping[str, V], table: Mapping[str, str]) -> dict[str, V]:
     return {table.get(name, name): value for name, value in values.items()}
 
 
-def write_names(workspace: Workspace, form: Published) -> tuple[Artifact, ...]:
-    """The table of names, in a folder that says what it is; nothing when nothing was renamed."""
-    if not form.names:
+def write_names(workspace: Workspace, names: Mapping[str, str], path: str) -> tuple[Artifact, ...]:
+    """The table of names, in a folder that says what it is; nothing when nothing was renamed. `path` is the result."""
+    if not names:
         return ()
     told = {
         "private": True,
-        "note": "Original names of what reduced.onnx calls otherwise. Do not share this file.",
-        "names": form.names,
+        "note": f"Original names of what {path} calls otherwise. Do not share this file.",
+        "names": names,
     }
     workspace.write(NAMES, json.dumps(told, indent=1))
     return (Artifact("other", NAMES),)

@@ -29,7 +29,8 @@ FEW_LITERALS, MOST_LITERALS = 4, 64
 @dataclass(frozen=True)
 class Reproduced:
     """The reduced graph, run once more through the public entry point: its report and files, and the script's facts.
-    `feeds` go into inputs.npz under the names of the script's parameters, with constants too long for a script."""
+    `feeds` go into inputs.npz under the names of the script's parameters, with constants too long for a script; `names`
+    are those of the source with what they are called now."""
 
     report: Mapping[str, Any] = field(default_factory=dict)
     graph: bytes = b""
@@ -37,6 +38,7 @@ class Reproduced:
     feeds: Mapping[str, Value] = field(default_factory=dict)
     expected: Mapping[str, Value] = field(default_factory=dict)
     code: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
     reproduction: Reproduction | None = None
 
     @property
@@ -63,7 +65,7 @@ def reproduced(oracle: ConversionOracle, program: GraphProgram) -> Reproduced:
     answer = oracle.host.call(Call(WRITE_CODE, {"order": program.order(), "store": str(store)}, (), oracle.limits.full))
     forms = answer.value["forms"] if answer.outcome == RETURNED else []
     graph, model = seen.blobs or (oracle.written(program), b"")
-    found = Reproduced(report, graph, model, expected=expected)
+    found = Reproduced(report, graph, model, expected=expected, names=seen.reply.get("names", {}))
     if not forms:
         return found
     return _with_script(found, oracle, program, forms)

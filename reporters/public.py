@@ -10,6 +10,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 from reducer.finding import Failure, Finding
@@ -38,7 +39,7 @@ def public(finding: Finding) -> Finding:
     masked = {name: mask(getattr(finding, name)) for name in fields}
     suspects = tuple(replace(suspect, node=None) for suspect in masked["suspects"])
     opsets = {domain: version for domain, version in finding.source.opsets.items() if _known(domain, finding)}
-    source = replace(finding.source, path="model.onnx", producer=None, opsets=opsets)
+    source = replace(finding.source, path=f"model{PurePath(finding.source.path).suffix}", producer=None, opsets=opsets)
     shown = replace(finding, **{**masked, "suspects": suspects}, source=source, neighbourhood=())
     return replace(shown, failure=_failure(shown))
 

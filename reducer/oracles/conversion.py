@@ -174,7 +174,10 @@ class ConversionOracle:
         """The identity of what was seen."""
         if seen.died is not None:
             return died_signature(seen.died)
-        return signature_of(seen.reply["report"], self.vocabulary, self.target)
+        known, new = self.vocabulary, seen.reply.get("names")
+        if new:
+            known = Vocabulary(known.names | frozenset(new.values()), known.op_types)
+        return signature_of(seen.reply["report"], known, self.target)
 
     def _judge(self, program: Any, how: How, seconds: float, *, fresh: bool = False, public: bool = False) -> Judgement:
         try:

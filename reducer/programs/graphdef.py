@@ -23,7 +23,8 @@ MOST_READ = 4096
 @dataclass(frozen=True, eq=False)
 class GraphProgram(Program):
     """Groups `keep` (by their first node) of `source`. `cuts` override what an edge becomes, `values` replace what
-    is fed or constant, `fixed` are inputs that get their concrete shape, `muted` are outputs that are not asked for.
+    is fed or constant, `fixed` are inputs that get their concrete shape, `muted` are outputs that are not asked for,
+    `renamed`: what is written has names that tell nothing of the source.
     """
 
     source: GraphSource
@@ -32,6 +33,7 @@ class GraphProgram(Program):
     values: Mapping[str, ValueRef] = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
     muted: frozenset[str] = frozenset()
+    renamed: bool = False
 
     @staticmethod
     def whole(source: GraphSource) -> GraphProgram:
@@ -81,6 +83,7 @@ class GraphProgram(Program):
             sorted((name, ref.offset, ref.path) for name, ref in self.values.items() if name in self.all_values),
             sorted(self.fixed & set(self.inputs)),
             self.outputs,
+            self.renamed,
         ]
         return hashlib.sha256(repr((self.source.path, parts)).encode()).hexdigest()[:20]
 
@@ -205,6 +208,7 @@ class GraphProgram(Program):
             "outputs": list(self.outputs),
             "expected": expected,
             "recompute": any(name in self.all_values for name in self.values),
+            "renamed": self.renamed,
         }
 
 

@@ -67,9 +67,9 @@ class Aim:
         names = {new: old for old, new in (graph.get("renamed") or {}).items()}
         return names.get(output, output) if output else None
 
-    def finding_of(self, problem: Problem[Any], status: str, path: str) -> Converted:
+    def finding_of(self, problem: Problem[Any], status: str, path: str, *, keep_names: bool = False) -> Converted:
         """What the end of the run has to work with."""
-        return Converted(self.source, self.observed, self.oracle, problem, status, path)
+        return Converted(self.source, self.observed, self.oracle, problem, status, path, keep_names)
 
 
 class TensorFlowSession(Session):
@@ -172,7 +172,9 @@ class TensorFlowSession(Session):
         status = self._searched(problem, search)
         if not oracle.target.context:
             oracle.aim_at_beginning(problem.best)
-        return self._concluded(aim.finding_of(problem, status, REDUCED_GRAPH), GRAPH)
+        return self._concluded(
+            aim.finding_of(problem, status, REDUCED_GRAPH, keep_names=self.settings.keep_names), GRAPH
+        )
 
     def _publicly(self, oracle: ConversionOracle, problem: Problem[Any], program: GraphProgram) -> None:
         """From here on through the public entry point with its defaults, which is what a script can show: what is

@@ -48,14 +48,14 @@ def judge(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
     if arguments.get("public"):
         conversion, places = publicly(candidate, how)
         candidate.feeds = [candidate.feeds[place] for place in places]
-        conversion = replace(conversion, tensors=(tuple(candidate.inputs[p] for p in places), tuple(candidate.outputs)))
+        conversion = replace(conversion, tensors=(tuple(candidate.given[p] for p in places), tuple(candidate.outputs)))
     else:
         conversion = convert_graph(candidate.graph, candidate.inputs, candidate.outputs, how)
     report = climb(context, conversion, (candidate.feeds, expected), arguments["settings"])
     if keep:
         values = {n: v for n, v in zip(candidate.outputs, expected, strict=True) if v is not None}
         report["expected"] = {name: ref.to_wire() for name, ref in append_values(Path(keep), values).items()}
-    named = {"inputs": candidate.inputs, "outputs": candidate.outputs, "onnx_inputs": list(conversion.inputs)}
+    named = {"inputs": candidate.inputs, "outputs": candidate.outputs, "names": candidate.names}
     blob = candidate.graph.SerializeToString()
     return {"report": report, **named}, (blob, conversion.model or b"") if keep else (blob,)
 
@@ -82,7 +82,7 @@ def publicly(candidate: Candidate, how: How) -> tuple[Conversion, list[int]]:
         return tf.graph_util.import_graph_def(candidate.graph, given, return_elements=candidate.outputs, name="")
 
     options: dict[str, Any] = {} if how.opset is None else {"opset": how.opset}
-    turned = [f"{spec.name}:0" for spec, name in zip(specs, candidate.inputs, strict=True) if name in how.nchw_in]
+    turned = [f"{spec.name}:0" for spec, name in zip(specs, candidate.given, strict=True) if name in how.nchw_in]
     options.update({"inputs_as_nchw": turned} if turned else {})
     with capturing() as seen, tempfile.TemporaryDirectory() as folder:
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from reducer.values import ValueRef, append_values
 from reducer.worker.tf_ladder import as_array
+from reducer.worker.tf_names import rename, renamed
 
 LEAVES = ("Const", "Placeholder", "PlaceholderWithDefault")
 UNCUTTABLE = ("resource", "variant")
@@ -169,7 +170,8 @@ def _constant(node: Any) -> Any:
 
 # --- candidates ----------------------------------------------------------------------------------------------
 class Candidate:
-    """A GraphDef cut out of a source graph, with its inputs, outputs, feeds and expected outputs."""
+    """A GraphDef cut out of a source graph, with its inputs, outputs, feeds and expected outputs. `given` are the
+    inputs as the source calls them, `names` what is called otherwise here."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         self.order = order
@@ -181,6 +183,16 @@ class Candidate:
         self.feeds: list[Any] = []
         self.graph = self._build()
         self.outputs: list[str] = list(order["outputs"])
+        self.given = list(self.inputs)
+        self.names: dict[str, str] = {}
+        if order.get("renamed"):
+            self._rename()
+
+    def _rename(self) -> None:
+        table = rename(self.graph)
+        self.inputs = [renamed(name, table) for name in self.inputs]
+        self.outputs = [renamed(name, table) for name in self.outputs]
+        self.names = {**table, **{tensor: f"{table[name]}:0" for tensor, name in self.places.items()}}
 
     def _build(self) -> Any:
         import tensorflow as tf
@@ -258,7 +270,7 @@ class Candidate:
     def expected(self) -> list[Any]:
         """The right outputs: recorded, or what TensorFlow makes of changed feeds. Raises OpError, ValueError."""
         if not self.order["recompute"]:
-            recorded = [self.order["expected"].get(name) for name in self.outputs]
+            recorded = [self.order["expected"].get(name) for name in self.order["outputs"]]
             return [ValueRef.from_wire(wire).read() if wire else None for wire in recorded]
         return self.run()
 

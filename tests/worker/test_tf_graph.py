@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,21 @@ def test_changed_values_are_computed_anew(tf_host: Host, tmp_path: Path) -> None
 
 def test_the_public_entry_point_gives_the_same(tf_host: Host) -> None:
     assert passes(judged(whole("shaped", tf_host), tf_host, public=True))
+
+
+@pytest.mark.parametrize("name", ["scalars", "controlled", "looped", "two_outputs", "shaped"])
+def test_names_that_tell_nothing_change_nothing_else(name: str, tf_host: Host) -> None:
+    program = whole(name, tf_host)
+    before, after = judged(program, tf_host), judged(replace(program, renamed=True), tf_host, public=True)
+    assert passes(after)
+    table = after.reply["names"]
+    nodes = facts(before, tf_host)["nodes"]
+    assert {table[node]: op for node, (op, _, _) in nodes.items()} == {
+        node: op for node, (op, _, _) in facts(after, tf_host)["nodes"].items()
+    }
+    functions = [old for old, new in table.items() if new.startswith("function_")]
+    assert (functions != []) == (name == "looped")
+    assert [old for old in functions if old.encode() in after.blobs[0]] == []
 
 
 MODEL = """
