@@ -86,8 +86,8 @@ def _bind_inputs(
     if node.op_type == "If" and not names:
         return True
     if node.op_type == "Loop" and len(names) == len(node.input):
-        body.initializer.append(numpy_helper.from_array(np.array(0, np.int64), names[0]))
-        body.initializer.append(numpy_helper.from_array(np.array(True), names[1]))
+        body.initializer.append(_as_declared(np.array(0, np.int64), body.input[0]))
+        body.initializer.append(_as_declared(np.array(True), body.input[1]))
         return _rename(body, dict(zip(names[2:], node.input[2:], strict=True)))
     if node.op_type == "Scan" and len(names) == len(node.input):
         count = next((a.i for a in node.attribute if a.name == "num_scan_inputs"), 0)
@@ -96,6 +96,12 @@ def _bind_inputs(
             _slice_input(program, (node, index - states), (node.input[index], body.input[index]), lifted, value_of)
         return _rename(body, dict(zip(names[:states], node.input[:states], strict=True)))
     return False
+
+
+def _as_declared(value: np.ndarray, declared: onnx.ValueInfoProto) -> onnx.TensorProto:  # type: ignore[type-arg]
+    """The number of the iteration or the condition: a scalar, or one element where the body says so."""
+    shape = (1,) * len(declared.type.tensor_type.shape.dim)
+    return numpy_helper.from_array(value.reshape(shape), declared.name)
 
 
 def _slice_input(

@@ -62,6 +62,17 @@ def test_a_failing_node_is_lifted_out_of_its_body(text: str, tmp_path: Path) -> 
     assert finding.search.oracle_calls <= 12
 
 
+def test_the_number_of_the_iteration_has_the_rank_that_the_body_declares(tmp_path: Path) -> None:
+    text = """g (float[4] x) => (float[a,b] y) {
+      n = Constant<value_int = 3>() z = Abs(x)
+      w, y = Loop(n, "", z) <body = b (int64[1] i, bool[1] k, float[4] s) => (bool[1] k2, float[4] p, float[b] o) {
+        k2 = Identity(k) p = Neg(s) e = Constant<value_ints = [4]>() five = Constant<value_ints = [5]>()
+        t = Slice(s, i, e) o = Reshape(t, five) }>
+    }"""
+    _, model = reduced(model_of(text), tmp_path)
+    assert [node.op_type for node in model.graph.node] == ["Reshape"]
+
+
 def test_a_node_that_the_runtime_renames_while_it_inlines_a_branch_is_lifted(tmp_path: Path) -> None:
     # The condition is constant: ONNX Runtime inlines the branch and calls the node _if_then_branch_Reshape.
     text = """g (float[2,3] x) => (float[a,b] y) {
