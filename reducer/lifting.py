@@ -98,7 +98,7 @@ def _bind_inputs(
     return False
 
 
-def _as_declared(value: np.ndarray, declared: onnx.ValueInfoProto) -> onnx.TensorProto:  # type: ignore[type-arg]
+def _as_declared(value: np.ndarray, declared: onnx.ValueInfoProto) -> onnx.TensorProto:
     """The number of the iteration or the condition: a scalar, or one element where the body says so."""
     shape = (1,) * len(declared.type.tensor_type.shape.dim)
     return numpy_helper.from_array(value.reshape(shape), declared.name)
