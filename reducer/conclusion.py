@@ -29,7 +29,7 @@ from reducer.finding import (
 from reducer.frontends.subject import Subject
 from reducer.localizers.base import Evidence
 from reducer.neighbourhood import neighbourhood, reduced_graph
-from reducer.observation import DIED, FAILED, HUNG, OUT_OF_MEMORY, PASSED, SKIPPED
+from reducer.observation import DIED, FAILED, HUNG, OUT_OF_MEMORY, PASSED, SKIPPED, Difference
 from reducer.oracles.command import CommandOracle
 from reducer.oracles.confirm import confirmations
 from reducer.oracles.crash import CrashOracle
@@ -129,7 +129,7 @@ def conclude(end: Conclusion, prober: Prober, workspace: Workspace) -> Finding:
         tool_version=__version__,
         status=end.status,
         source=source_of(end.subject),
-        failure=_failure(end),
+        failure=_failure(end, found.difference),
         reduced=reduced,
         search=search,
         environment=facts,
@@ -221,18 +221,21 @@ def _command_rung(end: Conclusion) -> Rung:
     return Rung("command", Path(end.oracle.check.command[0]).name, FAILED, end.message[-600:])
 
 
-def _failure(end: Conclusion) -> Failure:
+def _failure(end: Conclusion, shown: Difference | None) -> Failure:
+    """The failure; `shown` is the difference that the reduced model shows. Its size is told, the output as the source
+    calls it."""
     signature = end.signature
     facts = SignatureFacts(signature.id, signature.kind, signature.detail)
     if end.aim.dispute is not None:
-        d = end.aim.dispute.difference
+        first = end.aim.dispute.difference
+        d = replace(shown, output=first.output) if shown is not None and shown.kind == first.kind else first
         symptom = {"shape": "wrong_shape", "dtype": "wrong_type", "nan": "nan_or_inf", "inf": "nan_or_inf"}
         rtol, atol = end.oracle.prober.tolerance.of("float32") if isinstance(end.oracle, MismatchOracle) else (0, 0)
         return Failure(
             "compare",
             symptom.get(d.kind, "wrong_output"),
             facts,
-            told_of(end.aim.dispute, end.ladder),
+            told_of(replace(end.aim.dispute, difference=d), end.ladder),
             d.a.backend,
             d.output,
             d.max_abs,

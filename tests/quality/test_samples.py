@@ -46,5 +46,9 @@ def test_a_sample_ends_at_its_known_minimum(name: str, jobs: int, tmp_path: Path
     assert finding.reduced.reproduced == "3/3"
     assert finding.failure.stage == expect["stage"]
     assert finding.suspects[0].name == expect["suspect"]
+    if finding.difference is not None and finding.difference.worst:
+        # The failure is told in the numbers of the reduced model.
+        _, right, wrong = finding.difference.worst[0]
+        assert finding.failure.max_abs_diff == pytest.approx(abs(float(right) - float(wrong)), rel=1e-3)
     if jobs == 1:  # speculation with more workers may run candidates that are never asked for
         assert finding.search.oracle_calls <= expect["calls"]
