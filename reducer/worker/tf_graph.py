@@ -181,6 +181,13 @@ class Candidate:
         self.feeds: list[Any] = []
         self.graph = self._build()
         self.outputs: list[str] = list(order["outputs"])
+        # Constants that the function captures instead of making them.
+        self.captured: list[str] = list(order.get("captured") or ())
+
+    @property
+    def given(self) -> list[str]:
+        """What the converter's core is told to be inputs: tf2onnx takes captured constants for some, too."""
+        return [*self.inputs, *self.captured]
 
     def _build(self) -> Any:
         import tensorflow as tf

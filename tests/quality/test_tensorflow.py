@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
-from reducer.delivery import deliver
+from reducer.delivery import Place, deliver
 from reducer.errors import UsageError
 from reducer.finding import Finding
 from reducer.progress import Progress
@@ -264,7 +264,7 @@ def test_the_script_of_a_sample_shows_it_in_fresh_processes(name: str, tf_host: 
     run = session(SAMPLES / name / "case.py", tf_host, tmp_path)
     finding = run.run()
     assert run.workspace is not None
-    finding = deliver(finding, run.workspace)
+    finding = deliver(finding, run.workspace, Place(tf_host.folder))
     assert next(a.verified for a in finding.artifacts if a.kind == "repro_script") == "3/3"
     text = (tmp_path / "out" / "repro.py").read_text()
     assert "reducer" not in text
