@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -86,7 +86,7 @@ def _with_script(
     repro = Reproduction(
         form="tf2onnx",
         stage=target.stage,
-        probes=(_with_nchw(probe_of(oracle), oracle, dict(zip(program.inputs, form["parameters"], strict=True))),),
+        probes=(_probe(oracle, program, form["parameters"]),),
         error_class=target.kind,
         fragments=fragments_of(oracle, report) if report else (),
         signal=oracle.ended or "",
@@ -141,6 +141,12 @@ def probe_of(oracle: ConversionOracle) -> finding.Probe:
     if how.opset is not None:
         options["opset"] = str(how.opset)
     return finding.Probe("tf2onnx", options)
+
+
+def _probe(oracle: ConversionOracle, program: GraphProgram, parameters: Sequence[str]) -> finding.Probe:
+    """As the script's function must be converted; `parameters` are its names of the program's inputs."""
+    probe = _with_nchw(probe_of(oracle), oracle, dict(zip(program.inputs, parameters, strict=True)))
+    return replace(probe, options={**probe.options, "captures": "yes"}) if program.captures else probe
 
 
 def _with_nchw(probe: finding.Probe, oracle: ConversionOracle, parameters: Mapping[str, str]) -> finding.Probe:

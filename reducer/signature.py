@@ -40,6 +40,8 @@ _SPLIT = re.compile(r"([\s'\"(),;=<>\[\]{}]+)")
 # What ONNX Runtime calls the nodes of a local function that it has inlined.
 _INLINED = "_inlfunc_"
 _TYPE = re.compile(r"^(?:tensor|seq|optional|map|sparse_tensor)\(.*\)$")
+# How many names a list of them holds is the model's affair.
+_NAME_LIST = re.compile(r"'<name>'(?:, ?'<name>')+")
 _RUNS = re.compile(r"(?:<(?:name|n|shape)>[\s,:;-]*){2,}")
 
 
@@ -82,6 +84,7 @@ def normalise(message: str, vocabulary: Vocabulary) -> str:
     text = _SOURCE_FILE.sub(r"\1", text)
     text = _mask_names(text, vocabulary)
     text = _QUOTED.sub(lambda m: _mask_quoted(m, vocabulary), text)
+    text = _NAME_LIST.sub("'<name>'", text)
     text = _PATH.sub("<path>", text)
     text = _HEX.sub("<n>", text)
     text = _SHAPE.sub(lambda m: _mask_shape(m.group(0)), text)

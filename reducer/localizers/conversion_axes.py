@@ -13,6 +13,7 @@ from typing import Any
 from reducer.errors import EditConflict, ToolFault
 from reducer.finding import Neighbour, OptimizerFacts, Suspect
 from reducer.localizers.conversion import named
+from reducer.localizers.conversion_captures import explain_captures
 from reducer.oracles.conversion import ConversionOracle, How, runtime_options
 from reducer.oracles.conversion_signature import UNSUPPORTED, cause_of
 from reducer.programs.base import NodeRef
@@ -116,6 +117,9 @@ def explain(
         tools.append(OptimizerFacts("tf2onnx", {}, (), optimizers, True))
     handlers = handlers_of(oracle, program)
     suspects = _suspects(oracle, program, (report, facts), (levels, optimizers, rewriters, handlers))
+    if program.captures:
+        suspects, inside = explain_captures(program, lambda other: Axes(oracle, other).outcome(how))
+        neighbours.insert(0, inside)
     text = "without this pass of ONNX Runtime alone it does not fail (disabled_optimizers of InferenceSession)"
     suspects[1:1] = [Suspect("optimizer_pass", name, text, None, RUNTIME) for name in runtime.culprits]
     return Explained(tuple(suspects), tuple(neighbours), tuple(tools))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from reducer.engine.problem import Problem
@@ -34,7 +35,7 @@ class GraphLifter:
         problem.enter("open loops, branches and calls")
         for record in callers:
             for graph in self._graphs(best, record.name):
-                program = self._program(graph)
+                program = self._program(graph, best)
                 if program is not None and self._shows(problem, program):
                     return True
         return False
@@ -62,8 +63,9 @@ class GraphLifter:
         answer = host.call(Call(LIFT, arguments, (), self.oracle.limits.full))
         return list(answer.value["graphs"]) if answer.outcome == RETURNED else []
 
-    def _program(self, graph: dict[str, Any]) -> GraphProgram | None:
-        """The whole opened graph, recorded anew; None when TensorFlow does not take it."""
+    def _program(self, graph: dict[str, Any], closed: GraphProgram) -> GraphProgram | None:
+        """The whole opened graph, recorded anew; None when TensorFlow does not take it. What the `closed` one captures
+        stays captured."""
         host = self.oracle.host
         arguments = {**graph, "graph": graph["path"], "store": str(host.folder / "values.bin")}
         answer = host.call(Call(RECORD, arguments, (), self.oracle.limits.full))
@@ -72,7 +74,7 @@ class GraphLifter:
         source = GraphSource.from_table(graph["path"], answer.value, graph["outputs"], lifted=True)
         known = self.oracle.vocabulary
         self.oracle.vocabulary = Vocabulary(known.names | source.names(), known.op_types | source.op_types())
-        whole = GraphProgram.whole(source)
+        whole = replace(GraphProgram.whole(source), captured=closed.captured)
         try:
             whole.order()
         except (EditConflict, ToolFault):

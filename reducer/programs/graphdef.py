@@ -23,8 +23,9 @@ MOST_READ = 4096
 @dataclass(frozen=True, eq=False)
 class GraphProgram(Program):
     """Groups `keep` (by their first node) of `source`. `cuts` override what an edge becomes, `values` replace what
-    is fed or constant, `fixed` are inputs that get their concrete shape, `muted` are outputs that are not asked for,
-    `renamed`: what is written has names that tell nothing of the source.
+    is fed or constant, `fixed` are inputs that get their concrete shape, `muted` are outputs that are not asked for.
+    `captured` are constants that the function captures instead of making them; `renamed`: what is written has names
+    that tell nothing of the source.
     """
 
     source: GraphSource
@@ -33,6 +34,7 @@ class GraphProgram(Program):
     values: Mapping[str, ValueRef] = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
     muted: frozenset[str] = frozenset()
+    captured: frozenset[str] = frozenset()
     renamed: bool = False
 
     @staticmethod
@@ -74,7 +76,7 @@ class GraphProgram(Program):
         free = sum(self.free_dims(name) for name in self.inputs)
         elements = sum(_elements(ref) for ref in self.all_values.values())
         letters = sum(literal_length(ref) for ref in self.all_values.values())
-        return (len(nodes), types, len(self.outputs), elements, letters, free)
+        return (len(nodes), types, len(self.outputs), elements, letters, free + len(self.captures))
 
     def key(self) -> str:
         parts = [
@@ -84,6 +86,7 @@ class GraphProgram(Program):
             sorted(self.fixed & set(self.inputs)),
             self.outputs,
             self.renamed,
+            self.captures,
         ]
         return hashlib.sha256(repr((self.source.path, parts)).encode()).hexdigest()[:20]
 
@@ -124,6 +127,11 @@ class GraphProgram(Program):
         """Const tensors that kept nodes read."""
         read = dict.fromkeys(name for record in self.records for name in record.reads)
         return tuple(n for n in read if n not in self._made and self.source.producer[n].ref.op_type == CONST)
+
+    @property
+    def captures(self) -> tuple[str, ...]:
+        """Captured constants that kept nodes read."""
+        return tuple(name for name in self.constants if name in self.captured)
 
     def mode(self, name: str) -> CutMode:
         """What the cut edge becomes. By default what follows from shapes alone is a constant: handlers ask for
@@ -207,6 +215,7 @@ class GraphProgram(Program):
             "values": needed,
             "outputs": list(self.outputs),
             "expected": expected,
+            "captured": list(self.captures),
             "recompute": any(name in self.all_values for name in self.values),
             "renamed": self.renamed,
         }

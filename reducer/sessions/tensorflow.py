@@ -95,6 +95,10 @@ class TensorFlowSession(Session):
             whole = GraphProgram.whole(graph)
             if whole.keep and aim.oracle.judge(whole).verdict is Verdict.INTERESTING:
                 return self._reduce_graph(aim, whole)
+            capturing = self._capturing(aim)
+            if capturing is not None and aim.oracle.judge(capturing).verdict is Verdict.INTERESTING:
+                self._say("it fails only while constants are captured by the function")
+                return self._reduce_graph(aim, capturing)
             self._say("the frozen graph does not fail in this way: the entry point is at fault")
         return self._reduce_layers(aim)
 
@@ -103,10 +107,23 @@ class TensorFlowSession(Session):
         """The frozen graph with recorded values, when the entry point came that far."""
         graph = observed.reply.get("graph")
         if graph is None or len(graph["inputs"]) != len(observed.reply["inputs"]):
-            return None  # captured values became inputs, or there is no graph: nothing that a cut graph would show
+            return None
         self._say("recording the value of every tensor")
+        return self._recorded(observed, graph)
+
+    def _recorded(self, observed: Observed, graph: Mapping[str, Any]) -> GraphSource:
         feeds = [given["value"] for given in observed.reply["inputs"]]
         return GraphSource.from_table(graph["path"], record(self.host, graph, feeds), graph["outputs"])
+
+    def _capturing(self, aim: Aim) -> GraphProgram | None:
+        """The graph before grappler, with the constants that the function captures as captures; None without any."""
+        graph = aim.observed.reply["graph"]
+        if not graph["captured"] or graph["unfolded"] is None:
+            return None
+        source = self._recorded(aim.observed, {**graph, "path": graph["unfolded"]})
+        known, oracle = aim.oracle.vocabulary, aim.oracle
+        oracle.vocabulary = Vocabulary(known.names | source.names(), known.op_types | source.op_types())
+        return replace(GraphProgram.whole(source), captured=frozenset(graph["captured"]))
 
     def _aim(self, source: TensorFlowSource, observed: Observed, graph: GraphSource | None) -> Aim:
         # What an entry point raises and what it only logs are told apart where a handler failed, and only there.

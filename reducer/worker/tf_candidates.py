@@ -48,9 +48,9 @@ def judge(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
     if arguments.get("public"):
         conversion, places = publicly(candidate, how)
         candidate.feeds = [candidate.feeds[place] for place in places]
-        conversion = replace(conversion, tensors=(tuple(candidate.given[p] for p in places), tuple(candidate.outputs)))
+        conversion = replace(conversion, tensors=(tuple(candidate.called[p] for p in places), tuple(candidate.outputs)))
     else:
-        conversion = convert_graph(candidate.graph, candidate.inputs, candidate.outputs, how)
+        conversion = convert_graph(candidate.graph, candidate.given, candidate.outputs, how)
     report = climb(context, conversion, (candidate.feeds, expected), arguments["settings"])
     if keep:
         values = {n: v for n, v in zip(candidate.outputs, expected, strict=True) if v is not None}
@@ -76,13 +76,16 @@ def publicly(candidate: Candidate, how: How) -> tuple[Conversion, list[int]]:
         for number, n in enumerate(n for n in candidate.graph.node if n.op == "Placeholder")
     ]
 
+    captured = closed_over(candidate)
+
     @tf.function(input_signature=specs)  # type: ignore[untyped-decorator]
     def reduced(*arguments: Any) -> Any:
         given = dict(zip(candidate.inputs, arguments, strict=True))
+        given.update({name: tf.convert_to_tensor(value) for name, value in captured.items()})
         return tf.graph_util.import_graph_def(candidate.graph, given, return_elements=candidate.outputs, name="")
 
     options: dict[str, Any] = {} if how.opset is None else {"opset": how.opset}
-    turned = [f"{spec.name}:0" for spec, name in zip(specs, candidate.given, strict=True) if name in how.nchw_in]
+    turned = [f"{spec.name}:0" for spec, name in zip(specs, candidate.called, strict=True) if name in how.nchw_in]
     options.update({"inputs_as_nchw": turned} if turned else {})
     with capturing() as seen, tempfile.TemporaryDirectory() as folder:
 
@@ -98,9 +101,17 @@ def publicly(candidate: Candidate, how: How) -> tuple[Conversion, list[int]]:
         return conversion, position_of(seen, [spec.name for spec in specs])
 
 
+def closed_over(candidate: Candidate) -> dict[str, Any]:
+    """Eager tensors for the constants that the function is to capture, by tensor name."""
+    import tensorflow as tf
+
+    nodes = {f"{node.name}:0": node for node in candidate.graph.node}
+    return {name: tf.constant(tf.make_ndarray(nodes[name].attr["value"].tensor)) for name in candidate.captured}
+
+
 def position_of(seen: Captured, names: list[str]) -> list[int]:
     """Where each input of the conversion lies among `names`: a SavedModel has an order of its own."""
-    made = seen.names()[0]
+    made = seen.names()[0][: len(names)]  # what is captured comes after them
     return [names.index(name) for name in made] if sorted(made) == sorted(names) else list(range(len(names)))
 
 
@@ -131,7 +142,7 @@ def rewriters(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, .
     candidate = Candidate(arguments["order"])
     seen: list[str] = []
     with seen_rewriters(seen):
-        convert_graph(candidate.graph, candidate.inputs, candidate.outputs, How.from_wire(arguments["how"]))
+        convert_graph(candidate.graph, candidate.given, candidate.outputs, How.from_wire(arguments["how"]))
     return {"rewriters": seen, "optimizers": list(_get_optimizers())}, ()
 
 
@@ -173,7 +184,7 @@ def differing(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, .
     except (ValueError, TypeError, tf.errors.OpError) as error:
         return {"differing": [], "error": f"{type(error).__name__}: {str(error)[:200]}"}, ()
     context.stage("convert")
-    conversion = convert_graph(candidate.graph, candidate.inputs, candidate.outputs, How.from_wire(arguments["how"]))
+    conversion = convert_graph(candidate.graph, candidate.given, candidate.outputs, How.from_wire(arguments["how"]))
     if conversion.model is None:
         return {"differing": [], "error": "the graph with all its tensors as outputs does not convert"}, ()
     try:

@@ -51,9 +51,11 @@ class _Writer:
             for name, p in zip(self.candidate.inputs, parameters, strict=True)
         ]
         body: list[str] = []
+        around: list[str] = []
         for node in _ordered(by_name):
             if node.op != "Placeholder":
-                body.append(self._line(node))
+                captured = f"{node.name}:0" in self.candidate.captured
+                (around if captured else body).append(self._line(node))
         results = ", ".join(self._reference(name) for name in self.candidate.outputs)
         if len(self.candidate.outputs) > 1:
             results = f"[{results}]"
@@ -62,7 +64,8 @@ class _Writer:
             results = body.pop().partition(" = ")[2]
         signature = ",\n".join(f"    {spec}" for spec in specs)
         lines = "\n".join(f"    {line}" for line in [*body, f"return {results}"])
-        text = f"@tf.function(input_signature=[\n{signature},\n])\ndef model({', '.join(parameters)}):\n{lines}"
+        before = "".join(f"{line}  # captured by the function\n" for line in around) + ("\n\n" if around else "")
+        text = f"{before}@tf.function(input_signature=[\n{signature},\n])\ndef model({', '.join(parameters)}):\n{lines}"
         return text, parameters, self.saved
 
     # --- names -----------------------------------------------------------------------------------------------
@@ -252,6 +255,8 @@ def graph_code(candidate: Candidate) -> str:
     from google.protobuf import text_format
 
     text = text_format.MessageToString(candidate.graph)
+    if candidate.captured:
+        raise NoCode("a graph as text captures nothing")
     if len(text) > MOST_TEXT or "'''" in text:
         raise NoCode("the graph is too long for a script")
     specs = []

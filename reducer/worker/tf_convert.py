@@ -222,9 +222,10 @@ def seen_rewriters(seen: list[str]) -> Iterator[None]:
 @dataclass
 class Captured:
     """The frozen graph that a public entry point handed to the conversion core, and with what; `graph` stays None
-    when the entry point failed before that."""
+    when the entry point failed before that. `frozen` is the same graph before grappler folds constants in it."""
 
     graph: Any = None
+    frozen: Any = None
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     renamed: dict[str, str] = field(default_factory=dict)
@@ -244,8 +245,13 @@ class Stopped(Exception):
 def capturing(*, stop: bool = False) -> Iterator[Captured]:
     """See the frozen graph that the public entry point converts: exactly that one is then reduced. `stop` there."""
     from tf2onnx import convert as public
+    from tf2onnx import tf_loader
 
-    original, seen = public._convert_common, Captured()
+    original, optimize, seen = public._convert_common, tf_loader.tf_optimize, Captured()
+
+    def optimizing(inputs: Any, outputs: Any, graph: Any) -> Any:
+        seen.frozen = graph
+        return optimize(inputs, outputs, graph)
 
     def noting(frozen_graph: Any, *args: Any, **kwargs: Any) -> Any:
         seen.graph = frozen_graph
@@ -257,8 +263,8 @@ def capturing(*, stop: bool = False) -> Iterator[Captured]:
             raise Stopped
         return original(frozen_graph, *args, **kwargs)
 
-    public._convert_common = noting
+    public._convert_common, tf_loader.tf_optimize = noting, optimizing
     try:
         yield seen
     finally:
-        public._convert_common = original
+        public._convert_common, tf_loader.tf_optimize = original, optimize

@@ -71,7 +71,8 @@ def _by_file(traced: Any, scratch: Path) -> dict[str, Entry]:
         from tf2onnx import convert, tf_loader
 
         concrete = traced.get_concrete_function()
-        names = [t.name for t in concrete.inputs if t.dtype.name != "resource"], [t.name for t in concrete.outputs]
+        own = len(concrete.inputs) - len(concrete.captured_inputs)  # what the function captures comes last
+        names = [t.name for t in concrete.inputs[:own]], [t.name for t in concrete.outputs]
         frozen = tf_loader.from_function(concrete, *names)
         return convert.from_graph_def(frozen, input_names=names[0], output_names=names[1], **options)
 

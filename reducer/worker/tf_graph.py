@@ -170,7 +170,7 @@ def _constant(node: Any) -> Any:
 
 # --- candidates ----------------------------------------------------------------------------------------------
 class Candidate:
-    """A GraphDef cut out of a source graph, with its inputs, outputs, feeds and expected outputs. `given` are the
+    """A GraphDef cut out of a source graph, with its inputs, outputs, feeds and expected outputs. `called` are the
     inputs as the source calls them, `names` what is called otherwise here."""
 
     def __init__(self, order: dict[str, Any]) -> None:
@@ -183,15 +183,23 @@ class Candidate:
         self.feeds: list[Any] = []
         self.graph = self._build()
         self.outputs: list[str] = list(order["outputs"])
-        self.given = list(self.inputs)
+        # Constants that the function captures instead of making them.
+        self.captured: list[str] = list(order.get("captured") or ())
+        self.called = list(self.inputs)
         self.names: dict[str, str] = {}
         if order.get("renamed"):
             self._rename()
+
+    @property
+    def given(self) -> list[str]:
+        """What the converter's core is told to be inputs: tf2onnx takes captured constants for some, too."""
+        return [*self.inputs, *self.captured]
 
     def _rename(self) -> None:
         table = rename(self.graph)
         self.inputs = [renamed(name, table) for name in self.inputs]
         self.outputs = [renamed(name, table) for name in self.outputs]
+        self.captured = [renamed(name, table) for name in self.captured]
         self.names = {**table, **{tensor: f"{table[name]}:0" for tensor, name in self.places.items()}}
 
     def _build(self) -> Any:

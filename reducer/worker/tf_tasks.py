@@ -68,7 +68,7 @@ def observe(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...
         "raises": entry in subject.raises,
         "inputs": named,
         "given": subject.given is not None or bool(arguments.get("inputs")),
-        "graph": saved_graph(seen, Path(arguments["folder"])),
+        "graph": saved_graph(seen, Path(arguments["folder"]), len(subject.inputs)),
         "keras": type(subject.keras_model).__name__ if entry == "from_keras" else "",
         "bytes": report.get("bytes", 0),
     }, ()
@@ -136,17 +136,34 @@ def through(subject: Subject, entry: str, how: How, *, stop: bool = False) -> tu
     return replace(conversion, tensors=tensors), seen
 
 
-def saved_graph(seen: Captured, folder: Path) -> dict[str, Any] | None:
-    """The captured graph in a file of its own; None when the entry point failed before that, or it is TFLite."""
+def saved_graph(seen: Captured, folder: Path, own: int) -> dict[str, Any] | None:
+    """The captured graph in a file of its own; None when the entry point failed before that, or it is TFLite.
+
+    The source has `own` inputs: what more the core was given are constants that the function captures. With any,
+    `unfolded` is the file of the graph before grappler, which folds what is made of them.
+    """
     if seen.graph is None or seen.tflite:
         return None
-    # A name of its own: workers remember graphs by their path.
-    handle, path = tempfile.mkstemp(suffix=".pb", prefix="frozen-", dir=folder)
-    with open(handle, "wb") as stream:
-        stream.write(seen.graph.SerializeToString())
+    captured = seen.inputs[own:]
     nodes = sum(1 for n in seen.graph.node if n.op not in ("Const", "Placeholder"))
     nodes += sum(1 for f in seen.graph.library.function for n in f.node_def if n.op != "Const")
-    return {"path": path, "inputs": seen.inputs, "outputs": seen.outputs, "nodes": nodes, "renamed": seen.renamed}
+    return {
+        "path": _stored(seen.graph, folder),
+        "inputs": seen.inputs[:own],
+        "captured": captured,
+        "unfolded": _stored(seen.frozen, folder) if captured and seen.frozen is not None else None,
+        "outputs": seen.outputs,
+        "nodes": nodes,
+        "renamed": seen.renamed,
+    }
+
+
+def _stored(graph: Any, folder: Path) -> str:
+    """Under a name of its own: workers remember graphs by their path."""
+    handle, path = tempfile.mkstemp(suffix=".pb", prefix="frozen-", dir=folder)
+    with open(handle, "wb") as stream:
+        stream.write(graph.SerializeToString())
+    return path
 
 
 def record(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:

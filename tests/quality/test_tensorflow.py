@@ -313,7 +313,7 @@ def test_the_script_of_a_sample_shows_it_in_fresh_processes(name: str, tf_host: 
     run = session(SAMPLES / name / "case.py", tf_host, tmp_path)
     finding = run.run()
     assert run.workspace is not None
-    finding = deliver(finding, run.workspace)
+    finding = deliver(finding, run.workspace, Place(tf_host.folder))
     assert next(a.verified for a in finding.artifacts if a.kind == "repro_script") == "3/3"
     text = (tmp_path / "out" / "repro.py").read_text()
     assert "reducer" not in text
