@@ -28,6 +28,8 @@ from reducer.torch_reproducing import reproduction
 from reducer.workspace import INPUTS, LOG
 
 Report = Mapping[str, Any]
+# How a module can be written without all of the user's file: made anew, or by what of the file makes the model.
+SHORT_FORMS = ("anew", "needed")
 
 
 @dataclass
@@ -115,23 +117,23 @@ class ModuleSearch:
 
     def _proven(self, target: FailureSignature) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """The text of the module that is left, or of the whole model when that alone shows it, with its proofs."""
-        text: dict[str, Any] = {}
+        why = "no text of this module shows the failure"
         for path in dict.fromkeys((self.path, WHOLE)):
-            for kind, entire in (("seeded", False), ("recorded", False), ("recorded", True)):
-                text = self._written(path, kind, entire=entire)
-                if "unwritable" in text:
-                    self.case.say(f"{path or 'the model'} cannot be written as a module: {text['unwritable']}")
-                    break
+            sizes = {form: self._written(path, "seeded", form) for form in SHORT_FORMS}
+            why = str(sizes[SHORT_FORMS[-1]].get("unwritable", why))
+            short = sorted((f for f in sizes if "unwritable" not in sizes[f]), key=lambda f: len(shown(sizes[f])))
+            ways = [(form, kind) for form in short for kind in ("seeded", "recorded")]
+            for form, kind in [*ways, ("entire", "recorded")] if short else []:
+                text = self._written(path, kind, form)
                 first = self.case.model.verify(text, {})
                 if self._same(first["report"], target):
                     return text, [first, *confirmations(self.case, text, None, TIMES - 1)]
-        text.setdefault("source", f"# {text.get('unwritable', 'no text of this module shows the failure')}")
-        return {"imports": [], "inputs": [], "npz": None, **text}, []
+        return {"source": f"# {why}", "imports": [], "inputs": [], "npz": None}, []
 
-    def _written(self, path: str, kind: str, *, entire: bool) -> dict[str, Any]:
+    def _written(self, path: str, kind: str, form: str) -> dict[str, Any]:
         npz = self.case.workspace.folder / INPUTS
         npz.unlink(missing_ok=True)
-        text = self.case.model.ask("write_module", {"name": path, "kind": kind, "entire": entire, "npz": str(npz)})
+        text = self.case.model.ask("write_module", {"name": path, "kind": kind, "form": form, "npz": str(npz)})
         return {**text, "npz": str(npz) if npz.exists() else None}
 
     def _same(self, report: Report, target: FailureSignature) -> bool:

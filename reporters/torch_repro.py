@@ -58,9 +58,10 @@ def torch_script(finding: Finding, repro: Reproduction) -> str:
         "inputs": repro.inputs_code,
         "input_rows": _rows([code for _, code in repro.inputs_code]),
         "stage": repro.stage,
-        "made": MODEL,
+        "made": repro.made or MODEL,
+        "single": repro.single,
         "legacy": legacy,
-        "call": _call(exporter, legacy=legacy, runs=runs),
+        "call": _call(repro.made or MODEL, exporter, legacy=legacy, runs=runs),
         "model": "buffer.getvalue()" if legacy else "exported.model_proto.SerializeToString()",
         "provider": runtime.get("provider", PROVIDER),
         "options": _options(repro.probes[1]),
@@ -87,11 +88,11 @@ def split_imports(source: str) -> tuple[list[str], str]:
     return [line for line in imports if line in kept], rest.strip("\n")
 
 
-def _call(options: Any, *, legacy: bool, runs: bool) -> str:
+def _call(made: str, options: Any, *, legacy: bool, runs: bool) -> str:
     opset = f", opset_version={options['opset']}" if options.get("opset") else ""
     if legacy:
-        return f"torch.onnx.export({MODEL}, inputs, {'buffer' if runs else 'io.BytesIO()'}, dynamo=False{opset})"
-    return f"{'exported = ' if runs else ''}torch.onnx.export({MODEL}, inputs, dynamo=True, verbose=False{opset})"
+        return f"torch.onnx.export({made}, inputs, {'buffer' if runs else 'io.BytesIO()'}, dynamo=False{opset})"
+    return f"{'exported = ' if runs else ''}torch.onnx.export({made}, inputs, dynamo=True, verbose=False{opset})"
 
 
 def _rows(codes: list[str]) -> list[str]:
