@@ -56,21 +56,21 @@ class ModuleSearch:
         return self._finding(status, spent)
 
     @property
-    def _by_capture(self) -> bool:
-        return self.failure["step"] == "capture" or self.failure.get("blame") == "capture"
+    def _way(self) -> str:
+        """How a module is judged: by the step that failed, or by all of the exporter."""
+        if self.failure["step"] == "capture":
+            return "capture"
+        return "graph" if self.failure.get("blame") == "capture" else "public"
 
     def _descend(self) -> None:
         model = self.case.model
         rows = {row["name"]: row for row in model.ask("modules", {})["modules"]}
         self.kind = rows[""]["kind"]
-        if not self._by_capture:
-            return  # the exporter fails on the whole model alone: its modules say nothing
         self.case.say("descending into the modules that fail alone")
-        compare = self.failure["step"] == "compare"
         target = self._identity(self.failure)
-        self.seen = self._judged([""], compare)[0]
+        self.seen = self._judged([""])[0]
         while children := rows[self.path]["children"]:
-            for name, report in zip(children, self._judged(children, compare), strict=True):
+            for name, report in zip(children, self._judged(children), strict=True):
                 if report.get("step") and self._identity(report) == target:
                     self.path, self.kind, self.seen = name, rows[name]["kind"], report
                     break
@@ -78,8 +78,8 @@ class ModuleSearch:
                 break
         self.minimal = True
 
-    def _judged(self, names: list[str], compare: bool) -> list[Report]:
-        arguments = {"names": names, "compare": compare, "seconds": self.case.model.seconds}
+    def _judged(self, names: list[str]) -> list[Report]:
+        arguments = {"names": names, "way": self._way, "seconds": self.case.model.seconds}
         reports: list[Report] = self.case.model.ask("judge_modules", arguments)["reports"]
         self.calls += len(names)
         for name, report in zip(names, reports, strict=True):
@@ -144,5 +144,7 @@ class ModuleSearch:
 
     def _suspects(self) -> tuple[Suspect, ...]:
         seen = {**self.failure, **self.seen}
-        found = module_suspects(self.path, self.kind, seen) if self._by_capture else ()
-        return (*found, step_suspect(self.failure, self.case.exporter))
+        return (
+            *module_suspects(self.path, self.kind, seen, self.case.exporter),
+            step_suspect(self.failure, self.case.exporter),
+        )

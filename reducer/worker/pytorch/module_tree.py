@@ -10,10 +10,12 @@ from typing import Any
 from reducer.worker.pytorch import adapter, failures, judging
 from reducer.worker.pytorch.feeding import Call, Feed, Maker, Watching, fed, feed_of, odd_in
 from reducer.worker.pytorch.graph import copied, target_name
+from reducer.worker.pytorch.isolation import note
 from reducer.worker.pytorch.modules import Unwritable
 from reducer.worker.pytorch.opening import Opened
 
 Report = dict[str, Any]
+CAPTURE, GRAPH, PUBLIC = "capture", "graph", "public"
 _CALLS: dict[int, dict[str, Call]] = {}
 _MAKERS: dict[int, dict[str, dict[str, Maker]]] = {}
 
@@ -84,10 +86,9 @@ def called(state: Opened) -> list[Report]:
     return rows
 
 
-def judge(state: Opened, calls: dict[str, Call], name: str, *, compare: bool) -> Report:
-    """What torch.export makes of one module; with `compare`, whether the captured graph computes what eager does."""
-    import torch
-
+def judge(state: Opened, calls: dict[str, Call], name: str, way: str) -> Report:
+    """What happens to one module alone. `way`: CAPTURE, torch.export; GRAPH, what its graph computes against eager;
+    PUBLIC, all rungs of torch.onnx.export."""
     module = state.loaded.model.get_submodule(name)
     args, kwargs = calls[name]
     if name and odd_in(args, kwargs):
@@ -98,18 +99,38 @@ def judge(state: Opened, calls: dict[str, Call], name: str, *, compare: bool) ->
         except Unwritable as error:
             return {"invalid": str(error)}
     shapes = adapter.dims(state.loaded.dynamic_shapes) if not name else None
+    if way == PUBLIC:
+        return _exported(module, (args, kwargs), shapes, state.options)
     try:
-        program = adapter.capture(
-            module, copied(args), copied(kwargs), shapes=shapes, strict=bool(state.subject.get("strict"))
-        )
+        strict = bool(state.subject.get("strict"))
+        program = adapter.capture(module, copied(args), copied(kwargs), shapes=shapes, strict=strict)
     except adapter.StepFailed as failed:
         return failures.describe(failed.error, failed.step)
-    if not compare:
-        return {"step": ""}
+    return {"step": ""} if way == CAPTURE else _graph_against_eager(module, (args, kwargs), program, state.options)
+
+
+def _exported(module: Any, call: Call, shapes: Any, options: Report) -> Report:
+    import torch
+
     with torch.no_grad():
-        eager, missing = _eager_only(module, args, kwargs, program)
-        made = adapter.tensors_of(program.module()(*copied(args), **copied(kwargs)))
-    report = judging.compare([judging.numpy_of(t) for t in made], eager, state.options)
+        expected = [copied(value) for value in adapter.tensors_of(module(*copied(call[0]), **copied(call[1])))]
+    note(failures.first_step(options))
+    try:
+        model = adapter.export(module, copied(call[0]), copied(call[1]), {**options, "dynamic_shapes": shapes})
+    except adapter.StepFailed as failed:
+        return failures.describe(failed.error, failed.step)
+    report = judging.run_onnx(model, adapter.tensors_of(call), expected, options)
+    report.pop("outputs", None)
+    return report
+
+
+def _graph_against_eager(module: Any, call: Call, program: Any, options: Report) -> Report:
+    import torch
+
+    with torch.no_grad():
+        eager, missing = _eager_only(module, *call, program)
+        made = adapter.tensors_of(program.module()(*copied(call[0]), **copied(call[1])))
+    report = judging.compare([judging.numpy_of(t) for t in made], eager, options)
     report.pop("outputs", None)
     return {**report, "missing": missing}
 

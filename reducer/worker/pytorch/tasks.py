@@ -145,12 +145,12 @@ def modules(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...
 
 
 def judge_modules(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
-    """arguments["names"], each alone with the inputs that it got: {reports}. `compare`: also run what was captured."""
+    """arguments["names"], each alone with the inputs that it got: {reports}; for `way` see module_tree."""
     from reducer.worker.pytorch import module_tree
 
     state = opened(arguments["subject"])
     calls = module_tree.recorded(state)
-    run = lambda name: module_tree.judge(state, calls, name, compare=bool(arguments["compare"]))  # noqa: E731
+    run = lambda name: module_tree.judge(state, calls, name, arguments["way"])  # noqa: E731
     return {"reports": list(isolation.each(run, arguments["names"], arguments["seconds"]))}, ()
 
 
