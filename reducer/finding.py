@@ -156,7 +156,7 @@ class Reproduction:
     `probes[1]` (or from expected.npz when there is no second). `fragments` are literal pieces of the message
     that every occurrence holds. `model_text` parses with onnx.parser into the reduced model when not None; else
     `model_code` defines `make_model()`. The forms torch-* hold a class Reduced as `model_code` and the code of its
-    inputs, by name, in `inputs_code`.
+    inputs, by name, in `inputs_code`; or `made` makes the model, which gives a tuple, or one tensor (`single`).
     `expected` are right outputs, where a witness gives them.
     """
 
@@ -173,6 +173,8 @@ class Reproduction:
     model_text: str | None = None
     model_code: str | None = None
     inputs_code: tuple[tuple[str, str], ...] = ()
+    made: str = ""
+    single: bool = False
     feeds: tuple[Feed, ...] = ()
     expected: tuple[Feed, ...] = ()
     command: tuple[str, ...] = ()

@@ -36,5 +36,11 @@ class TorchCase:
 
 
 def shown(text: Report) -> str:
-    """The text with its imports."""
+    """The text with its imports, and what makes the model where that is not Reduced()."""
+    made = [f"model = {text['made']}"] if text.get("made") else []
+    return "\n\n\n".join(filter(None, ["\n".join(text["imports"]), str(text["source"]), *made]))
+
+
+def code_of(text: Report) -> str:
+    """The text with its imports alone."""
     return "\n".join(text["imports"]) + "\n\n\n" + str(text["source"])

@@ -29,6 +29,8 @@ from reducer.torch_reproducing import reproduction
 from reducer.workspace import INPUTS, LOG
 
 Report = Mapping[str, Any]
+# How a module can be written without all of the user's file: made anew, or by what of the file makes the model.
+SHORT_FORMS = ("anew", "needed")
 
 
 @dataclass
@@ -55,21 +57,21 @@ class ModuleSearch:
         return self._finding(status, spent)
 
     @property
-    def _by_capture(self) -> bool:
-        return self.failure["step"] == "capture" or self.failure.get("blame") == "capture"
+    def _way(self) -> str:
+        """How a module is judged: by the step that failed, or by all of the exporter."""
+        if self.failure["step"] == "capture":
+            return "capture"
+        return "graph" if self.failure.get("blame") == "capture" else "public"
 
     def _descend(self) -> None:
         model = self.case.model
         rows = {row["name"]: row for row in model.ask("modules", {})["modules"]}
         self.kind = rows[""]["kind"]
-        if not self._by_capture:
-            return  # the exporter fails on the whole model alone: its modules say nothing
         self.case.say("descending into the modules that fail alone")
-        compare = self.failure["step"] == "compare"
         target = self._identity(self.failure)
-        self.seen = self._judged([""], compare)[0]
+        self.seen = self._judged([""])[0]
         while children := rows[self.path]["children"]:
-            for name, report in zip(children, self._judged(children, compare), strict=True):
+            for name, report in zip(children, self._judged(children), strict=True):
                 if report.get("step") and self._identity(report) == target:
                     self.path, self.kind, self.seen = name, rows[name]["kind"], report
                     break
@@ -77,8 +79,8 @@ class ModuleSearch:
                 break
         self.minimal = True
 
-    def _judged(self, names: list[str], compare: bool) -> list[Report]:
-        arguments = {"names": names, "compare": compare, "seconds": self.case.model.seconds}
+    def _judged(self, names: list[str]) -> list[Report]:
+        arguments = {"names": names, "way": self._way, "seconds": self.case.model.seconds}
         reports: list[Report] = self.case.model.ask("judge_modules", arguments)["reports"]
         self.calls += len(names)
         for name, report in zip(names, reports, strict=True):
@@ -117,23 +119,23 @@ class ModuleSearch:
 
     def _proven(self, target: FailureSignature) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """The text of the module that is left, or of the whole model when that alone shows it, with its proofs."""
-        text: dict[str, Any] = {}
+        why = "no text of this module shows the failure"
         for path in dict.fromkeys((self.path, WHOLE)):
-            for kind, entire in (("seeded", False), ("recorded", False), ("recorded", True)):
-                text = self._written(path, kind, entire=entire)
-                if "unwritable" in text:
-                    self.case.say(f"{path or 'the model'} cannot be written as a module: {text['unwritable']}")
-                    break
+            sizes = {form: self._written(path, "seeded", form) for form in SHORT_FORMS}
+            why = str(sizes[SHORT_FORMS[-1]].get("unwritable", why))
+            short = sorted((f for f in sizes if "unwritable" not in sizes[f]), key=lambda f: len(shown(sizes[f])))
+            ways = [(form, kind) for form in short for kind in ("seeded", "recorded")]
+            for form, kind in [*ways, ("entire", "recorded")] if short else []:
+                text = self._written(path, kind, form)
                 first = self.case.model.verify(text, {})
                 if self._same(first["report"], target):
                     return text, [first, *confirmations(self.case, text, None, TIMES - 1)]
-        text.setdefault("source", f"# {text.get('unwritable', 'no text of this module shows the failure')}")
-        return {"imports": [], "inputs": [], "npz": None, **text}, []
+        return {"source": f"# {why}", "imports": [], "inputs": [], "npz": None}, []
 
-    def _written(self, path: str, kind: str, *, entire: bool) -> dict[str, Any]:
+    def _written(self, path: str, kind: str, form: str) -> dict[str, Any]:
         npz = self.case.workspace.folder / INPUTS
         npz.unlink(missing_ok=True)
-        text = self.case.model.ask("write_module", {"name": path, "kind": kind, "entire": entire, "npz": str(npz)})
+        text = self.case.model.ask("write_module", {"name": path, "kind": kind, "form": form, "npz": str(npz)})
         return {**text, "npz": str(npz) if npz.exists() else None}
 
     def _same(self, report: Report, target: FailureSignature) -> bool:
@@ -144,5 +146,7 @@ class ModuleSearch:
 
     def _suspects(self) -> tuple[Suspect, ...]:
         seen = {**self.failure, **self.seen}
-        found = module_suspects(self.path, self.kind, seen) if self._by_capture else ()
-        return (*found, step_suspect(self.failure, self.case.exporter))
+        return (
+            *module_suspects(self.path, self.kind, seen, self.case.exporter),
+            step_suspect(self.failure, self.case.exporter),
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reducer.finding import Feed, Probe, Reproduction
 from reducer.signature import FailureSignature, literal_fragments
-from reducer.torch_case import Report, TorchCase, shown
+from reducer.torch_case import Report, TorchCase, code_of
 
 
 def reproduction(case: TorchCase, signature: FailureSignature, seen: Report, text: Report) -> Reproduction:
@@ -26,7 +26,9 @@ def reproduction(case: TorchCase, signature: FailureSignature, seen: Report, tex
         rtol=rtol,
         atol=atol,
         mismatch=str(seen.get("kind", "")),
-        model_code=shown(text),
+        model_code=code_of(text),
+        made=str(text.get("made", "")),
+        single=bool(text.get("single")),
         inputs_code=tuple((name, code) for name, code in text["inputs"]),
         feeds=feeds,
         expected_text=str(seen.get("expected", "")) or f"the module is exported and passes {signature.stage}",

@@ -90,7 +90,7 @@ def private_names(finding: Finding) -> frozenset[str]:
         public.add(feed.name)
     for node in reduced.graph if reduced else ():
         public |= {node.name, *node.inputs, *node.outputs}
-    texts = [repro.model_text, repro.model_code] if repro else []
+    texts = [repro.model_text, repro.model_code, repro.made] if repro else []
     if repro is not None and repro.form == "tf2onnx" and repro.model_code:
         texts = [repro.model_code]  # the graph as text is for a script that needs it; then it is the code
     for text in [*texts, reduced.text if reduced else None]:

@@ -24,6 +24,7 @@ PROVIDER = "CPUExecutionProvider"
 FEW_INPUTS, WIDTH = 4, 110
 # The default of the script's source when the finding names no other way to make the model.
 MODEL = "Reduced().eval()"
+COPIES = "tuple(value.clone() for value in inputs)"
 
 
 def is_torch(repro: Reproduction) -> bool:
@@ -58,9 +59,12 @@ def torch_script(finding: Finding, repro: Reproduction) -> str:
         "inputs": repro.inputs_code,
         "input_rows": _rows([code for _, code in repro.inputs_code]),
         "stage": repro.stage,
-        "made": MODEL,
+        "made": repro.made or MODEL,
+        "single": repro.single,
         "legacy": legacy,
-        "call": _call(exporter, legacy=legacy, runs=runs),
+        "call": _call(
+            repro.made or MODEL, COPIES if legacy and runs and _writes(code) else "inputs", exporter, runs=runs
+        ),
         "model": "buffer.getvalue()" if legacy else "exported.model_proto.SerializeToString()",
         "provider": runtime.get("provider", PROVIDER),
         "options": _options(repro.probes[1]),
@@ -84,14 +88,21 @@ def split_imports(source: str) -> tuple[list[str], str]:
     ]
     kept = {line for line in imports if not line.startswith("from __future__")}
     rest = "\n".join(line for line in lines if line not in kept)
-    return [line for line in imports if line in kept], rest.strip("\n")
+    names = [set(re.split(r",\s*", line.removeprefix("import "))) for line in imports]
+    again = [line for line, mine in zip(imports, names, strict=True) if any(mine < other for other in names)]
+    return [line for line in imports if line in kept and line not in again], rest.strip("\n")
 
 
-def _call(options: Any, *, legacy: bool, runs: bool) -> str:
+def _writes(code: str) -> bool:
+    """Whether the code may write into its inputs: the legacy exporter runs it, and the inputs are read once more."""
+    return re.search(r"\w_(\.\w+)?\(|\] *[-+*/|&]?=[^=]", code) is not None
+
+
+def _call(made: str, given: str, options: Any, *, runs: bool) -> str:
     opset = f", opset_version={options['opset']}" if options.get("opset") else ""
-    if legacy:
-        return f"torch.onnx.export({MODEL}, inputs, {'buffer' if runs else 'io.BytesIO()'}, dynamo=False{opset})"
-    return f"{'exported = ' if runs else ''}torch.onnx.export({MODEL}, inputs, dynamo=True, verbose=False{opset})"
+    if options.get("exporter") == "legacy":
+        return f"torch.onnx.export({made}, {given}, {'buffer' if runs else 'io.BytesIO()'}, dynamo=False{opset})"
+    return f"{'exported = ' if runs else ''}torch.onnx.export({made}, inputs, dynamo=True, verbose=False{opset})"
 
 
 def _rows(codes: list[str]) -> list[str]:

@@ -59,19 +59,29 @@ def _what(node: FxNode, failure: Report, function: Report) -> str:
     return f"{who} ({step}): {message}"
 
 
-def module_suspects(path: str, kind: str, failure: Report) -> tuple[Suspect, ...]:
-    """The module in which torch.export fails or goes another way than eager, and what eager alone runs there."""
+def module_suspects(path: str, kind: str, failure: Report, exporter: str) -> tuple[Suspect, ...]:
+    """The module that fails alone, the function of torch that it called, and what eager alone runs there."""
     where = f"; called at {failure['line']}" if failure.get("line") else ""
-    if failure["step"] != "compare":
-        inner = str(failure.get("module") or kind)
-        evidence = f"torch.export fails in {inner}.forward: {failure['error']}: {_line(failure)}{where}"
-        return (Suspect("op", inner.rpartition(".")[2], evidence, path or None, "torch"),)
-    missing = [str(name) for name in failure.get("missing", ())]
-    alone = f"; eager alone runs {', '.join(missing[:MOST_MISSING])}" if missing else ""
-    evidence = (
-        f"the graph that torch.export captures of {kind} gives other numbers than the module: {_line(failure)}{alone}"
-    )
-    return (Suspect("op", kind.rpartition(".")[2], evidence, path or None, "torch"),)
+    if stage_of(str(failure["step"])) == "convert":
+        inner, function = str(failure.get("module") or kind), str(failure.get("function") or "")
+        who = "torch.export" if failure["step"] == "capture" else f"torch.onnx.export ({exporter})"
+        said = f": {failure['error']}: {_line(failure)}{where}"
+        found = [Suspect("op", _short(inner), f"{who} fails in {inner}.forward{said}", path or None, "torch")]
+        if function:
+            named = Suspect("op", _short(function), f"{who} fails in {function}{said}", path or None, "torch")
+            found.insert(1 if inner.startswith("torch.") else 0, named)
+        return tuple(found)
+    if failure.get("blame") == "capture" or "missing" in failure:
+        missing = [str(name) for name in failure.get("missing", ())]
+        alone = f"; eager alone runs {', '.join(missing[:MOST_MISSING])}" if missing else ""
+        does = f"the graph that torch.export captures of {kind} gives other numbers than the module"
+        return (Suspect("op", _short(kind), f"{does}: {_line(failure)}{alone}", path or None, "torch"),)
+    evidence = f"of the modules of the model, {kind} fails alone: {_line(failure)}"
+    return (Suspect("op", _short(kind), evidence, path or None, project_of(failure, "", {})),) if path else ()
+
+
+def _short(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def step_suspect(failure: Report, exporter: str) -> Suspect:

@@ -21,6 +21,7 @@ from reducer.torch_reduction import FxReduction
 from reducer.workspace import Workspace
 
 BEST = "best.json"
+CAPTURED, DECOMPOSED = "captured", "decomposed"
 
 
 class TorchSession(Session):
@@ -64,19 +65,21 @@ class TorchSession(Session):
     def _graph(self, case: TorchCase, failure: dict[str, Any]) -> Finding | None:
         """Reduce the FX graph; None when the failure does not survive being cut loose."""
         legacy = case.exporter == "legacy"
-        level = "captured" if legacy or failure["step"] == "decompose" else "decomposed"
         self._say("recording the value of every node")
+        level = CAPTURED if legacy or failure["step"] == "decompose" else DECOMPOSED
         table, private = case.model.table(level)
-        ways = ["direct", "public"] if private and not legacy else ["public"]
-        for through in ways:
-            reduction = self._reduced(case, failure, table, through)
-            if reduction is not None:
-                finding = conclude(case, reduction)
-                if finding is not None:
-                    return finding
-            if through != ways[-1]:
-                self._say("that does not hold through the public API: searching with the public API alone")
-        return None
+        if private and not legacy:
+            finding = self._concluded(case, failure, table, "direct")
+            if finding is not None:
+                return finding
+            self._say("that does not hold through the public API: searching with the public API alone")
+        # What goes wrong in the decomposition is not seen in its result.
+        captured = table if level == CAPTURED else case.model.table(CAPTURED)[0]
+        return self._concluded(case, failure, captured, "public")
+
+    def _concluded(self, case: TorchCase, failure: dict[str, Any], table: FxTable, through: str) -> Finding | None:
+        reduction = self._reduced(case, failure, table, through)
+        return conclude(case, reduction) if reduction is not None else None
 
     def _reduced(self, case: TorchCase, failure: dict[str, Any], table: FxTable, through: str) -> Reduction | None:
         oracle = ExportOracle(case.model, failure, table.level, through)

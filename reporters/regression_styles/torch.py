@@ -26,6 +26,7 @@ def values(facts: Facts) -> dict[str, Any] | None:
     return {
         "imports": sorted(set(imports) - {"import torch"}),
         "code": re.sub(r"\bReduced\b", "Model", code),
+        "made": repro.made or "Model().eval()",
         "inputs": [text for _, text in repro.inputs_code],
         "opset": exporter.get("opset", ""),
         "compares": repro.stage == "compare",

@@ -91,6 +91,23 @@ def registry(opset: int | None) -> Any:
         return _registration.ONNXRegistry.from_torchlib(opset_version=max(_opset(opset), _constants.TORCHLIB_OPSET))
 
 
+@contextlib.contextmanager
+def known_functions(opset: int | None) -> Iterator[None]:
+    """The public call with the registry of this process, which it would make anew each time: for the search alone."""
+    try:
+        from torch.onnx._internal.exporter import _registration
+
+        real, held = _registration.ONNXRegistry.__dict__["from_torchlib"], registry(opset)
+    except (ImportError, AttributeError, KeyError, TypeError):
+        yield
+        return
+    _registration.ONNXRegistry.from_torchlib = staticmethod(lambda *_, **__: held)
+    try:
+        yield
+    finally:
+        _registration.ONNXRegistry.from_torchlib = real
+
+
 def _opset(opset: int | None) -> int:
     from torch.onnx import _constants
 

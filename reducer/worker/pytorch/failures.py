@@ -33,7 +33,8 @@ def chain_of(error: BaseException) -> list[BaseException]:
 
 def describe(error: BaseException, step: str) -> dict[str, Any]:
     """{step, error, message, frame, target, node, line, chain, module} of an exception at that step (or the one that
-    it names). `module` is the class of the innermost nn.Module that was running.
+    it names). `module` is the class of the innermost nn.Module that was running, `function` the function of torch that
+    its forward called last.
 
     `frame` is "file:function" of the innermost frame inside the exporter (inside torch, for a capture); `line` is
     the innermost line of the user's code.
@@ -58,6 +59,7 @@ def describe(error: BaseException, step: str) -> dict[str, Any]:
         "line": _users(frames),
         "chain": [type(item).__name__ for item in chain],
         "module": _module(chain),
+        "function": _function(chain),
     }
 
 
@@ -97,6 +99,25 @@ def _module(chain: list[BaseException]) -> str:
             holder = frame.f_locals.get("self")
             if frame.f_code.co_name == "forward" and hasattr(holder, "named_modules"):
                 found = f"{type(holder).__module__}.{type(holder).__qualname__}"
+            trace = trace.tb_next
+    return found
+
+
+def _function(chain: list[BaseException]) -> str:
+    """The public function of torch, written in Python, that the innermost forward of a module called."""
+    from reducer.worker.pytorch.naming import function_of, named
+
+    found, inside = "", False
+    for item in chain:
+        trace = item.__traceback__
+        while trace is not None:
+            frame = trace.tb_frame
+            function = function_of(frame)
+            if frame.f_code.co_name == "forward" and hasattr(frame.f_locals.get("self"), "named_modules"):
+                found, inside = "", True
+            elif inside and not found and function is not None:
+                known = named(function)
+                found = known.code if known and known.code.startswith("torch.nn.") else ""
             trace = trace.tb_next
     return found
 

@@ -7,6 +7,7 @@ for bookkeeping without a tensor (assertions). Ids count those nodes from 0 in g
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -78,6 +79,37 @@ def is_random(target: Any) -> bool:
     return torch.Tag.nondeterministic_seeded in tags or (hasattr(target, "_schema") and packet in UNINITIALIZED)
 
 
+def is_random_here(node: Any, values: Mapping[str, Any]) -> bool:
+    """Whether this call gives other values each time: an operator that may (attention, for its dropout) need not."""
+    import torch
+    from torch.utils import _pytree
+
+    if not is_random(node.target):
+        return False
+    packet = getattr(getattr(node.target, "overloadpacket", None), "__name__", "")
+    if packet in UNINITIALIZED:
+        return True
+    made = []
+    try:
+        with torch.no_grad(), torch.random.fork_rng():
+            for seed in (1, 2):
+                given = torch.fx.node.map_arg((node.args, node.kwargs), lambda source: copied(values[source.name]))
+                torch.manual_seed(seed)
+                made.append(_pytree.tree_leaves(node.target(*given[0], **given[1])))
+        return not all(_same(one, other) for one, other in zip(*made, strict=True))
+    except Exception:  # noqa: BLE001 - what cannot be run again is left for random
+        return True
+
+
+def _same(one: Any, other: Any) -> bool:
+    import torch
+
+    if isinstance(one, torch.Tensor):
+        equal = torch.allclose(one, other, equal_nan=True) if one.is_floating_point() else torch.equal(one, other)
+        return bool(equal)
+    return bool(one == other)
+
+
 def record(module: Any, inputs: list[Any]) -> dict[str, Any]:
     """The value of every node of a graph, by name, from one run. Values are copies: later nodes may write in place."""
     import torch
@@ -141,7 +173,7 @@ def table(level: Level) -> list[dict[str, Any]]:
                 "line": user_line(node),
                 "scope": _scope(node),
                 "inner": _inner(level.module, node),
-                "random": is_random(node.target),
+                "random": is_random_here(node, level.values),
                 "arguments": _defaultable(node),
             }
         )

@@ -67,7 +67,8 @@ def convert(built: Built, values: Mapping[str, Any], options: Mapping[str, Any])
         adapter.prepare(program, opset)
         if options.get("upto") == failures.DECOMPOSE:
             return b""
-    return adapter.export(model, inputs, {}, {"exporter": options.get("exporter"), "opset": opset})
+    with adapter.known_functions(opset):
+        return adapter.export(model, inputs, {}, {"exporter": options.get("exporter"), "opset": opset})
 
 
 def _bound(built: Built) -> Any:

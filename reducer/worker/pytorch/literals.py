@@ -55,6 +55,9 @@ def tensor(name: str, value: Any, kind: str) -> str:
     if value.numel() > MOST_LITERALS:
         wide = value.dtype == torch.bfloat16
         return f"torch.from_numpy({SAVED}[{name!r}])" + (".to(torch.bfloat16)" if wide else "")
+    # What numbers are without being told.
+    if value.numel() and value.dtype in (torch.float32, torch.int64, torch.bool):
+        return f"torch.tensor({_nested(value)})"
     return f"torch.tensor({_nested(value)}, dtype={value.dtype})" + (f".reshape({shape})" if 0 in value.shape else "")
 
 

@@ -4,33 +4,42 @@ one eager run (child side; torch.md section 3).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from reducer.worker.pytorch import adapter, failures, judging, literals
+from reducer.worker.pytorch import adapter, failures, judging
+from reducer.worker.pytorch.feeding import Call, Feed, Maker, Watching, fed, feed_of, odd_in
 from reducer.worker.pytorch.graph import copied, target_name
-from reducer.worker.pytorch.modules import CLASS, Unwritable
+from reducer.worker.pytorch.isolation import note
+from reducer.worker.pytorch.modules import Unwritable
 from reducer.worker.pytorch.opening import Opened
-from reducer.worker.pytorch.sources import needed_for
 
 Report = dict[str, Any]
-Call = tuple[tuple[Any, ...], dict[str, Any]]
+CAPTURE, GRAPH, PUBLIC = "capture", "graph", "public"
 _CALLS: dict[int, dict[str, Call]] = {}
+_MAKERS: dict[int, dict[str, dict[str, Maker]]] = {}
 
 
 def recorded(state: Opened) -> dict[str, Call]:
     """The arguments of the first call of every module by its path, outermost first."""
-    import torch
 
     if id(state) in _CALLS:
         return _CALLS[id(state)]
     calls: dict[str, Call] = {}
+    _run(state, lambda name, args, kwargs: calls.setdefault(name, (copied(args), copied(kwargs))))
+    _CALLS[id(state)] = calls
+    _MAKERS[id(state)] = _makers(state, calls)
+    return calls
+
+
+def _run(state: Opened, seen: Callable[[str, tuple[Any, ...], dict[str, Any]], Any]) -> None:
+    """One eager run that tells of every module that is called, before it is."""
+    import torch
+
     model, handles = state.loaded.model, []
 
     def hook(name: str) -> Any:
-        def before(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            calls.setdefault(name, (copied(args), copied(kwargs)))
-
-        return before
+        return lambda _, args, kwargs: seen(name, args, kwargs) and None
 
     for name, module in model.named_modules():
         handles.append(module.register_forward_pre_hook(hook(name), with_kwargs=True))
@@ -40,8 +49,28 @@ def recorded(state: Opened) -> dict[str, Call]:
     finally:
         for handle in handles:
             handle.remove()
-    _CALLS[id(state)] = calls
-    return calls
+
+
+def _makers(state: Opened, calls: dict[str, Call]) -> dict[str, dict[str, Maker]]:
+    """By module and argument, the call that made what has no literal: one more run, where there is such an argument."""
+    types = tuple({type(value) for call in calls.values() for _, value in odd_in(*call)})
+    made: dict[str, dict[str, Maker]] = {}
+    if not types:
+        return made
+
+    def look(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if name not in made:
+            found = {key: watching.maker_of(value) for key, value in odd_in(args, kwargs)}
+            made[name] = {key: maker for key, maker in found.items() if maker is not None}
+
+    with Watching(types) as watching:
+        _run(state, look)
+    return made
+
+
+def feeding(state: Opened, name: str) -> Feed:
+    """The call that a module got, as code over tensors. Raises Unwritable."""
+    return feed_of(recorded(state)[name], _MAKERS[id(state)].get(name, {}))
 
 
 def called(state: Opened) -> list[Report]:
@@ -57,25 +86,51 @@ def called(state: Opened) -> list[Report]:
     return rows
 
 
-def judge(state: Opened, calls: dict[str, Call], name: str, *, compare: bool) -> Report:
-    """What torch.export makes of one module; with `compare`, whether the captured graph computes what eager does."""
-    import torch
-
+def judge(state: Opened, calls: dict[str, Call], name: str, way: str) -> Report:
+    """What happens to one module alone. `way`: CAPTURE, torch.export; GRAPH, what its graph computes against eager;
+    PUBLIC, all rungs of torch.onnx.export."""
     module = state.loaded.model.get_submodule(name)
     args, kwargs = calls[name]
+    if name and odd_in(args, kwargs):
+        # What torch.export cannot take as an input is made inside, of tensors.
+        try:
+            feed = feeding(state, name)
+            module, args, kwargs = fed(module, feed), tuple(feed.values.values()), {}
+        except Unwritable as error:
+            return {"invalid": str(error)}
     shapes = adapter.dims(state.loaded.dynamic_shapes) if not name else None
+    if way == PUBLIC:
+        return _exported(module, (args, kwargs), shapes, state.options)
     try:
-        program = adapter.capture(
-            module, copied(args), copied(kwargs), shapes=shapes, strict=bool(state.subject.get("strict"))
-        )
+        strict = bool(state.subject.get("strict"))
+        program = adapter.capture(module, copied(args), copied(kwargs), shapes=shapes, strict=strict)
     except adapter.StepFailed as failed:
         return failures.describe(failed.error, failed.step)
-    if not compare:
-        return {"step": ""}
+    return {"step": ""} if way == CAPTURE else _graph_against_eager(module, (args, kwargs), program, state.options)
+
+
+def _exported(module: Any, call: Call, shapes: Any, options: Report) -> Report:
+    import torch
+
     with torch.no_grad():
-        eager, missing = _eager_only(module, args, kwargs, program)
-        made = adapter.tensors_of(program.module()(*copied(args), **copied(kwargs)))
-    report = judging.compare([judging.numpy_of(t) for t in made], eager, state.options)
+        expected = [copied(value) for value in adapter.tensors_of(module(*copied(call[0]), **copied(call[1])))]
+    note(failures.first_step(options))
+    try:
+        model = adapter.export(module, copied(call[0]), copied(call[1]), {**options, "dynamic_shapes": shapes})
+    except adapter.StepFailed as failed:
+        return failures.describe(failed.error, failed.step)
+    report = judging.run_onnx(model, adapter.tensors_of(call), expected, options)
+    report.pop("outputs", None)
+    return report
+
+
+def _graph_against_eager(module: Any, call: Call, program: Any, options: Report) -> Report:
+    import torch
+
+    with torch.no_grad():
+        eager, missing = _eager_only(module, *call, program)
+        made = adapter.tensors_of(program.module()(*copied(call[0]), **copied(call[1])))
+    report = judging.compare([judging.numpy_of(t) for t in made], eager, options)
     report.pop("outputs", None)
     return {**report, "missing": missing}
 
@@ -103,79 +158,3 @@ def _eager_only(module: Any, args: Any, kwargs: Any, program: Any) -> tuple[list
             program.module()(*copied(args), **copied(kwargs))
         seen.update(first)
     return eager, [name for name in ran_eager if name not in seen]
-
-
-def text_of(state: Opened, call: Call, name: str, kind: str, *, entire: bool = False) -> tuple[Report, dict[str, Any]]:
-    """({source, imports, inputs, facts}, what goes to inputs.npz): the module inside the user's own source.
-
-    `kind` of floats: recorded or seeded; whatever steers (integers, masks) stays. `entire`: all of the source, not
-    only what makes the model. Raises Unwritable for inputs that have no literal.
-    """
-    args, kwargs = call
-    values: dict[str, Any] = {}
-    given = [_expression(value, f"x{position}", values) for position, value in enumerate(args)]
-    given += [f"{key}={_expression(value, key, values)}" for key, value in kwargs.items()]
-    made, head, imports = _origin(state, entire=entire)
-    called = _flat(state.loaded.model.get_submodule(name), call, f"self.inner({', '.join(given)})")
-    inner = f'{made}.get_submodule("{name}")' if name else made
-    wrapper = [
-        f"class {CLASS}(torch.nn.Module):",
-        "    def __init__(self):",
-        "        super().__init__()",
-        f"        self.inner = {inner}",
-        "",
-        f"    def forward({', '.join(['self', *values])}):",
-        f"        return {called}",
-    ]
-    floats = {key for key, value in values.items() if value.dtype.is_floating_point}
-    inputs = [[key, literals.tensor(key, v, kind if key in floats else "recorded")] for key, v in values.items()]
-    source = f"{head}\n\n\n" * bool(head) + "\n".join(wrapper)
-    saved = {key: value.contiguous().numpy() for key, value in values.items() if literals.SAVED in dict(inputs)[key]}
-    facts = [[key, str(value.dtype), list(value.shape)] for key, value in values.items()]
-    return {"source": source, "imports": imports, "inputs": inputs, "facts": facts}, saved
-
-
-def _flat(module: Any, call: Call, code: str) -> str:
-    """The call as an expression that gives a tuple of tensors."""
-    import torch
-
-    with torch.no_grad():
-        made = module(*copied(call[0]), **copied(call[1]))
-    if isinstance(made, torch.Tensor):
-        return f"({code},)"
-    plain = isinstance(made, tuple) and all(isinstance(item, torch.Tensor) for item in made)
-    return code if plain else f"tuple(torch.utils._pytree.tree_leaves({code}))"
-
-
-def _origin(state: Opened, *, entire: bool) -> tuple[str, str, list[str]]:
-    """(code that makes the model, source that it needs, imports)."""
-    target = str(state.subject["target"])
-    if state.loaded.text:
-        text = state.loaded.text
-        return "get_model()", text.strip() if entire else needed_for(text, "get_model"), ["import torch"]
-    if target.endswith(".pt2"):
-        raise Unwritable("a saved program has no modules")
-    module, _, factory = target.partition(":")
-    return f"{module}.{factory}()", "", [f"import {module}", "import torch"]
-
-
-def _expression(value: Any, name: str, values: dict[str, Any]) -> str:
-    """An argument of the call; tensors become inputs."""
-    import torch
-
-    if type(value) is torch.Tensor or type(value) is torch.nn.Parameter:
-        values[name] = value.detach()
-        return name
-    if isinstance(value, torch.Tensor):
-        raise Unwritable(f"an input of type {type(value).__name__}")
-    if type(value) in (list, tuple):
-        items = [_expression(item, f"{name}_{number}", values) for number, item in enumerate(value)]
-        closing = ",)" if len(items) == 1 else ")"
-        return f"[{', '.join(items)}]" if isinstance(value, list) else f"({', '.join(items)}{closing}"
-    if type(value) is dict:
-        parts = [f"{key!r}: {_expression(item, f'{name}_{key}', values)}" for key, item in value.items()]
-        return "{" + ", ".join(parts) + "}"
-    try:
-        return literals.argument(value)
-    except TypeError as error:
-        raise Unwritable(str(error)) from error

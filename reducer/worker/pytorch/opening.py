@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reducer.worker.pytorch import adapter, failures, judging
-from reducer.worker.pytorch.graph import Level, copied, is_random, of_program, target_name
+from reducer.worker.pytorch.graph import Level, copied, is_random, is_random_here, of_program, target_name
 from reducer.worker.pytorch.isolation import DIED, HUNG, isolated, note
 from reducer.worker.pytorch.loading import Loaded, load
 
@@ -106,15 +106,20 @@ def climb(state: Opened, seconds: float) -> Report:
     if stateful := _stateful(state):
         notes.append(f"a call changes the model's buffers: {', '.join(stateful[:3])}")
     failure = _captured(state, ladder) or _converted(state, ladder, seconds, random=bool(again["step"]))
-    if state.program is not None and failure is not None and failure["step"] == judging.COMPARE:
-        names = sorted({target_name(n.target) for n in state.program.graph.nodes if _random_node(n)})
-        if names:
-            notes.append(f"random by design: {', '.join(names)}")
+    compared = state.program is not None and failure is not None and failure["step"] == judging.COMPARE
+    if names := _random_nodes(state) if compared else []:
+        notes.append(f"random by design: {', '.join(names)}")
     return {"rungs": ladder, "failure": failure, "notes": notes}
 
 
-def _random_node(node: Any) -> bool:
-    return bool(node.op == "call_function" and is_random(node.target))
+def _random_nodes(state: Opened) -> list[str]:
+    """Operators of the captured graph whose values change from call to call."""
+    nodes = [n for n in state.program.graph.nodes if n.op == "call_function" and is_random(n.target)]
+    try:
+        values = state.level(CAPTURED).values if nodes else {}
+    except Exception:  # noqa: BLE001 - a captured graph may fail in any way
+        values = {}
+    return sorted({target_name(node.target) for node in nodes if is_random_here(node, values)})
 
 
 def _against(made: list[Any], expected: list[Any], state: Opened) -> Report:

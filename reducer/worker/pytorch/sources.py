@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 
 
-def needed_for(source: str, name: str) -> str:
-    """The top-level statements that `name` depends on, imports included, without comments and docstrings.
+def needed_for(source: str, *names: str) -> str:
+    """The top-level statements that `names` depend on, imports included, without comments and docstrings.
 
     What runs for its effect alone (a call, an assignment to an attribute, an `if`) stays: it may register something.
     Raises SyntaxError for what is no Python.
@@ -18,7 +18,7 @@ def needed_for(source: str, name: str) -> str:
             makers.setdefault(made, []).append(statement)
     wanted: set[ast.stmt] = set()
     todo = [statement for statement in tree.body if not _made(statement) and not _is_text(statement)]
-    todo += makers.get(name, [])
+    todo += [maker for name in names for maker in makers.get(name, [])]
     while todo:
         statement = todo.pop()
         if statement in wanted:

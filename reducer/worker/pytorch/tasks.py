@@ -146,28 +146,25 @@ def modules(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...
 
 
 def judge_modules(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
-    """arguments["names"], each alone with the inputs that it got: {reports}. `compare`: also run what was captured."""
+    """arguments["names"], each alone with the inputs that it got: {reports}; for `way` see module_tree."""
     from reducer.worker.pytorch import module_tree
 
     state = opened(arguments["subject"])
     calls = module_tree.recorded(state)
-    run = lambda name: module_tree.judge(state, calls, name, compare=bool(arguments["compare"]))  # noqa: E731
+    run = lambda name: module_tree.judge(state, calls, name, arguments["way"])  # noqa: E731
     return {"reports": list(isolation.each(run, arguments["names"], arguments["seconds"]))}, ()
 
 
 def write_module(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
-    """The module arguments["name"] as text around the user's own source, as `write`; for `kind` and `entire` see
-    module_tree."""
+    """The module arguments["name"] as text, as `write`; for `kind`, `form` and what is added see module_text."""
     import numpy as np
 
-    from reducer.worker.pytorch import module_tree
+    from reducer.worker.pytorch.module_text import text_of
     from reducer.worker.pytorch.modules import Unwritable
 
     state = opened(arguments["subject"])
     try:
-        call = module_tree.recorded(state)[arguments["name"]]
-        entire = bool(arguments.get("entire"))
-        written, saved = module_tree.text_of(state, call, arguments["name"], arguments["kind"], entire=entire)
+        written, saved = text_of(state, arguments["name"], arguments["kind"], arguments["form"])
     except Unwritable as error:
         return {"unwritable": str(error)}, ()
     if saved:

@@ -29,7 +29,7 @@ def made_of(arguments: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...]]:
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
     inputs = tuple(literals.evaluate(code, saved) for _, code in arguments["inputs"])
-    return module_of(arguments["source"], saved), inputs
+    return module_of(arguments["source"], saved, arguments.get("made", "")), inputs
 
 
 def verified(arguments: Mapping[str, Any]) -> Report:
