@@ -21,6 +21,7 @@ from reducer.oracles.conversion_signature import UNSUPPORTED, cause_of
 from reducer.passes.graphdef_drop import DropNodes
 from reducer.passes.keras_drop import DropLayers
 from reducer.reproducing_tf import Reproduced, reproduced, reproduced_layers
+from reducer.reproducing_tflite import reproduced_tflite
 from reducer.worker.host import Host
 from reducer.workspace import EXPECTED, INPUTS, LOG, Workspace
 
@@ -125,6 +126,7 @@ GRAPH = Manner(
     _no_node_goes,
     lambda best: None,
 )
+TFLITE = replace(GRAPH, shown=reproduced_tflite)
 # A Keras model that only an entry point cannot convert.
 LAYERS = Manner(
     reproduced_layers,

@@ -89,8 +89,8 @@ def _with_script(
         model_code=form["code"],
         model_text=None if form["text"] else fallback,
         feeds=described(feeds),
-        expected_text=_excerpt(found.expected) or f"the converted model passes {target.stage}",
-        actual_text=_actual(report) if report else target.detail,
+        expected_text=excerpt_of(found.expected) or f"the converted model passes {target.stage}",
+        actual_text=actual_of(report) if report else target.detail,
     )
     return replace(found, feeds={**feeds, **saved}, code=None if form["text"] else form["code"], reproduction=repro)
 
@@ -117,7 +117,7 @@ def reproduced_layers(oracle: ConversionOracle, program: LayersProgram) -> Repro
         timeout_seconds=oracle.limits.full,
         model_code=code,
         expected_text="the model converts",
-        actual_text=_actual(report),
+        actual_text=actual_of(report),
     )
     return replace(found, reproduction=repro)
 
@@ -167,7 +167,7 @@ def described(feeds: Mapping[str, Value]) -> tuple[Feed, ...]:
     return tuple(found)
 
 
-def _excerpt(outputs: Mapping[str, Value]) -> str:
+def excerpt_of(outputs: Mapping[str, Value]) -> str:
     """The first output in a few words."""
     for name, value in outputs.items():
         array = np.asarray(value)
@@ -176,7 +176,7 @@ def _excerpt(outputs: Mapping[str, Value]) -> str:
     return ""
 
 
-def _actual(report: Mapping[str, Any]) -> str:
+def actual_of(report: Mapping[str, Any]) -> str:
     difference = report.get("difference")
     if difference is not None:
         size = f" by up to {difference['abs']:.4g}" if difference.get("abs") is not None else ""

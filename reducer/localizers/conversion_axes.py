@@ -21,9 +21,7 @@ from reducer.programs.layers import LayersProgram
 from reducer.switchboards.onnxruntime import read_log
 from reducer.worker.protocol import RETURNED, Call
 
-HANDLERS = "reducer.worker.tf_candidates:handlers"
 WATCH = "reducer.worker.optimizing:watch"
-REWRITERS = "reducer.worker.tf_candidates:rewriters"
 FAILS, PASSES, DIFFERS, UNKNOWN = "fails", "passes", "differs", "unknown"
 LEVELS = ("none", "basic", "extended", "all")
 OPSETS = (13, 14, 15, 16, 17, 18)
@@ -99,7 +97,8 @@ def explain(
     levels = {}
     if oracle.target.stage != "convert":
         levels = {level: axes.outcome(replace(how, level=level))[0] for level in LEVELS}
-    parts = oracle.host.call(Call(REWRITERS, {"order": program.order(), "how": how.to_wire()}, (), oracle.limits.full))
+    asked = {"order": program.order(), "how": how.to_wire()}
+    parts = oracle.host.call(Call(f"{program.tasks}:rewriters", asked, (), oracle.limits.full))
     named: Mapping[str, list[str]] = parts.value if parts.outcome == RETURNED else {"rewriters": [], "optimizers": []}
     known = list(named["optimizers"])
     optimizers = axes.culprits(known, lambda away: replace(how, optimizers=tuple(n for n in known if n not in away)))
@@ -151,7 +150,8 @@ def _at_opset(axes: Axes, how: How, opset: int) -> Neighbour:
 def handlers_of(oracle: ConversionOracle, program: GraphProgram) -> Mapping[str, str]:
     """ "file:Class.function" of tf2onnx for every op type of the program that has a handler."""
     ops = sorted({r.ref.op_type for r in program.records})
-    answer = oracle.host.call(Call(HANDLERS, {"ops": ops, "opset": oracle.how.opset}, (), oracle.limits.full))
+    asked = {"ops": ops, "opset": oracle.how.opset}
+    answer = oracle.host.call(Call(f"{program.tasks}:handlers", asked, (), oracle.limits.full))
     found: Mapping[str, str] = answer.value["handlers"] if answer.outcome == RETURNED else {}
     return found
 

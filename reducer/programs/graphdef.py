@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,6 +24,11 @@ class GraphProgram(Program):
     """Groups `keep` (by their first node) of `source`. `cuts` override what an edge becomes, `values` replace what
     is fed or constant, `fixed` are inputs that get their concrete shape, `muted` are outputs that are not asked for.
     """
+
+    # The tasks of the worker that know this kind of graph.
+    tasks: ClassVar[str] = "reducer.worker.tf_candidates"
+    # Whether what lies in functions can be put in the place of their callers.
+    opens: ClassVar[bool] = True
 
     source: GraphSource
     keep: frozenset[NodeId]
