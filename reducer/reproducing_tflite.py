@@ -40,12 +40,27 @@ def reproduced_tflite(oracle: ConversionOracle, program: GraphProgram) -> Reprod
 
 
 def _shown(oracle: ConversionOracle, program: GraphProgram, seen: Seen, *, bare: bool) -> Reproduced:
-    report = seen.reply.get("report") or {}
+    report = _told_of_source(seen.reply)
     told, blobs = (seen.reply, seen.blobs) if report else _built(oracle, program, bare=bare)
     feeds = dict(zip(told["inputs"], (program.all_values[name].read() for name in program.inputs), strict=True))
     expected = {name: ValueRef.from_wire(wire).read() for name, wire in report.get("expected", {}).items()}
     found = Reproduced(report, blobs[0], blobs[1], feeds, expected, str(told["text"]))
     return replace(found, reproduction=_reproduction(oracle, found, told.get("steps") or {}))
+
+
+def _told_of_source(reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The report with nodes in the log under the names that the source has for them: suspects are told by these."""
+    report, labels = reply.get("report") or {}, reply.get("labels") or {}
+    if not report:
+        return report
+
+    def named(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        # tf2onnx extends the names of tensors.
+        name = max((n for n in labels if entry["node"].startswith(n)), key=len, default=entry["node"])
+        return {**entry, "node": labels.get(name, name)}
+
+    log = {**report["log"], **{kind: [named(e) for e in report["log"][kind]] for kind in ("unsupported", "raised")}}
+    return {**report, "log": log}
 
 
 def _built(

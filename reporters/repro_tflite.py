@@ -50,5 +50,5 @@ def _values(finding: Finding, repro: Reproduction, head: list[str]) -> dict[str,
         "nchw": [name for name in options.get("nchw", "").split(",") if name],
         "provider": options.get("provider", "CPUExecutionProvider"),
         "verdict": verdict([piece for piece in repro.fragments if scrub_paths(piece) == piece]),
-        "compared": compared(repro),
+        "compared": compared(repro).replace("zip(expected, ", "zip(expected.values(), "),
     }

@@ -196,7 +196,11 @@ def blamed_node(oracle: ConversionOracle, program: GraphProgram, report: Mapping
     refs = program.nodes()
     if oracle.target.kind == UNSUPPORTED:
         op = oracle.target.detail.rpartition(" ")[2]
-        return next((ref for ref in refs if ref.op_type == op), None)
+        same = next((ref for ref in refs if ref.op_type == op), None)
+        # Of TFLite's operators tf2onnx first makes TensorFlow's: then it is told by the name of the node.
+        names = [u["node"] for u in report["log"]["unsupported"] if u["op"] == op] if report and not same else []
+        ids = named(program.source, names)
+        return same or next((ref for ref in refs if ref.id in ids and not ref.path), None)
     raised = report["log"]["raised"] if report else []
     names = named(program.source, [raised[0]["node"]]) if raised else []
     return next((ref for ref in refs if ref.id in names and not ref.path), None)

@@ -24,6 +24,7 @@ from reducer.worker.tflite_model import (
     op_type,
     opened,
     operator_name,
+    options_of,
     own_name,
     step_of,
     tensor_names,
@@ -65,6 +66,10 @@ class TfliteCandidate:
     def outputs(self) -> list[str]:
         """Names of the outputs in the order of `expected`."""
         return [own_name(self.graph.tensors[i]) for i in ids(self.graph.outputs)]
+
+    def tensor_labels(self) -> dict[str, str]:
+        """What the source calls the tensors, by the name that they have here."""
+        return {own_name(self.graph.tensors[new]): self.labels[old] for old, new in self._places.items()}
 
     def steps(self) -> dict[str, list[float]]:
         """tflite_model.step_of of every output that has one."""
@@ -162,11 +167,8 @@ class TfliteCandidate:
 
 
 def _options(operator: Any) -> str:
-    found = operator.builtinOptions or getattr(operator, "builtinOptions2", None)
-    told = (
-        {name: value for name, value in vars(found).items() if isinstance(value, int | float | bool)} if found else {}
-    )
-    return "".join(f", {name}={value}" for name, value in list(told.items())[:MOST_SHOWN])
+    told = [(name, value) for name, value in options_of(operator).items() if isinstance(value, int | float)]
+    return "".join(f", {name}={value}" for name, value in told[:MOST_SHOWN])
 
 
 def _tensors_of(operator: Any) -> Iterable[Any]:

@@ -82,10 +82,15 @@ def has_data(model: Any, tensor: Any) -> bool:
     return bool(tensor.buffer) and model.buffers[tensor.buffer].data is not None and not tensor.isVariable
 
 
-def called_subgraphs(operator: Any) -> bool:
-    """Whether it runs other graphs of the model: a loop, a branch, a call."""
-    options = (operator.builtinOptions, getattr(operator, "builtinOptions2", None))
-    return any("ubgraph" in name for o in options if o is not None for name in vars(o))
+def options_of(operator: Any) -> dict[str, Any]:
+    """Its attributes by name; custom ones are not read."""
+    found = operator.builtinOptions or getattr(operator, "builtinOptions2", None)
+    return vars(found) if found is not None else {}
+
+
+def called_subgraphs(operator: Any) -> list[int]:
+    """Numbers of the other graphs of the model that it runs: a loop, a branch, a call."""
+    return [number for name, number in options_of(operator).items() if "ubgraph" in name and isinstance(number, int)]
 
 
 def step_of(model: Any, graph: Any, tensor: int) -> list[float] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,9 @@ def _look_at(path: Path) -> None:
         load_model(str(path))
     except Unreadable as error:
         if "behind the flatbuffer" not in str(error):
-            raise Refused(f"{path} is a damaged TFLite model: {str(error)[:150]}", "is it cut short?") from error
+            raise Refused(
+                f"{path} is a damaged TFLite model: {str(error)[:150]}", "is it cut short, or changed?"
+            ) from error
 
 
 def _dtype(detail: Any) -> str:
@@ -85,10 +88,13 @@ def saved_model(path: str, folder: Path) -> dict[str, Any] | None:
     except Unreadable:
         return None
     graph = model.subgraphs[0]
-    names, kept = tensor_names(graph), folder / "source.tflite"
-    kept.write_bytes(Path(path).read_bytes())
+    names = tensor_names(graph)
+    # A name of its own: workers remember models by their path.
+    handle, kept = tempfile.mkstemp(suffix=".tflite", prefix="source-", dir=folder)
+    with open(handle, "wb") as stream:
+        stream.write(Path(path).read_bytes())
     return {
-        "path": str(kept),
+        "path": kept,
         "inputs": [names[i] for i in ids(graph.inputs)],
         "outputs": [names[i] for i in ids(graph.outputs)],
         "nodes": sum(len(each.operators) for each in model.subgraphs),

@@ -12,6 +12,7 @@ from reducer.values import append_values
 from reducer.worker.tf_ladder import as_array
 from reducer.worker.tflite_model import (
     ABSENT,
+    called_subgraphs,
     feed_and_invoke,
     has_data,
     ids,
@@ -53,8 +54,21 @@ def table_of(path: str, feeds: Sequence[Any], store: Path) -> dict[str, Any]:
         if kind in SHAPE_OPS or (data and all(i in shaped for i in data)):
             shaped.update(ids(operator.outputs))
         name = operator_name(names, operator, number)
-        nodes.append(_node(name, kind, [names[i] for i in reads], outputs(ids(operator.outputs))))
+        node = _node(name, kind, [names[i] for i in reads], outputs(ids(operator.outputs)))
+        nodes.append({**node, "inner": _inner(model, operator, frozenset({0}))})
     return {"nodes": nodes, "constants": {names[i]: refs[names[i]].to_wire() for i in constants}}
+
+
+def _inner(model: Any, operator: Any, seen: frozenset[int]) -> list[list[str]]:
+    """[name, op type] of everything in the graphs that an operator runs, those that they run included."""
+    found = []
+    for called in [number for number in called_subgraphs(operator) if number not in seen]:
+        graph = model.subgraphs[called]
+        title, names = (graph.name or b"").decode("utf-8", "replace"), tensor_names(graph)
+        for number, inner in enumerate(graph.operators or []):
+            found.append([f"{title}/{operator_name(names, inner, number)}", op_type(model, inner)])
+            found += _inner(model, inner, seen | {called})
+    return found
 
 
 def recorded(content: bytes, count: int, feeds: Sequence[Any]) -> dict[int, Any]:

@@ -60,7 +60,8 @@ def judge(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
         return reply, (candidate.content,)
     values = {n: v for n, v in zip(candidate.outputs, expected, strict=True) if v is not None}
     report["expected"] = {name: ref.to_wire() for name, ref in append_values(Path(keep), values).items()}
-    return {**reply, "text": candidate.text(), "steps": settings["steps"]}, (candidate.content, conversion.model or b"")
+    told = {"text": candidate.text(), "steps": settings["steps"], "labels": candidate.tensor_labels()}
+    return {**reply, **told}, (candidate.content, conversion.model or b"")
 
 
 def build(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
