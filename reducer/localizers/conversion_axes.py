@@ -239,4 +239,6 @@ def _evidence(
             f"fed with the same values, the output of {makers} differs from TensorFlow's in {difference['kind']}{size}"
         )
     failure = report["failure"] or {"message": target.detail}
+    if failure.get("stage") == "convert":
+        return f"{failure['frame'] or 'tf2onnx'} raises {failure['error']}: {failure['message'][:200]}"
     return f"ONNX Runtime refuses what {makers} makes of it at every optimization level: {failure['message'][:200]}"
