@@ -58,7 +58,7 @@ def two_inputs(tf: Any, b: Any, a: Any) -> Any:
 
 MODELS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "unsupported": (lambda tf, x: cnn(tf, x, lambda y: tf.nn.gelu(y, approximate=True)), (IMAGE,)),
-    "wrong": (lambda tf, x: tf.maximum(tf.math.floordiv(tf.maximum(x - 7, x), -4) * 2 + 1, x), (NUMBERS,)),
+    "wrong": (lambda tf, x: tf.minimum(tf.math.floordiv(tf.maximum(x - 7, x), -4) * 2 + 1, x), (NUMBERS,)),
     "raises": (lambda tf, x: cnn(tf, x, tf.floor), (IMAGE,)),
     "kills": (lambda tf, x: chain(tf, x, tf.sin), (MATRIX,)),
     "hangs": (lambda tf, x: chain(tf, x, tf.cos), (MATRIX,)),
