@@ -185,7 +185,11 @@ def _suspects(
         suspects.append(
             Suspect("converter", name, "without this rewriter of tf2onnx alone it does not fail", None, TF2ONNX)
         )
-    if not (runtime or optimizers or rewriters):
+    failure = report["failure"] if report else None
+    if failure and failure["stage"] == "convert" and failure["frame"] and not report["log"]["raised"]:
+        # It came to no handler, or past them all.
+        suspects.append(Suspect("converter", failure["frame"], f"raises {failure['error']}", where, TF2ONNX))
+    elif not (runtime or optimizers or rewriters):
         for op, handler in handlers.items():
             suspects.append(Suspect("converter", handler, f"the handler of {op} at this opset", where, TF2ONNX))
     return suspects

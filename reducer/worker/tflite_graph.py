@@ -30,7 +30,7 @@ from reducer.worker.tflite_model import (
     tensor_names,
 )
 
-# More than that of a list of numbers is no use to a reader.
+# More attributes than that are no use to a reader.
 MOST_SHOWN = 8
 
 
@@ -111,6 +111,10 @@ class TfliteCandidate:
             made.subgraphs += [_whole(self.model, made, graph) for graph in self.model.subgraphs[1:]]
         if self.bare:
             _rename(main)
+            for number, graph in enumerate(made.subgraphs[1:], 1):
+                graph.name = f"graph{number}".encode()
+                for place, tensor in enumerate(graph.tensors):
+                    tensor.name = f"g{number}_t{place}".encode()
         made.signatureDefs = [_signature(main)]
         return made
 
@@ -158,17 +162,17 @@ class TfliteCandidate:
             quantized = f" {step[0]:g} * (q - {step[1]:g})" if step and len(step) > 1 else ""
             return f"{own_name(tensor)}: {types.get(i, '?')}{ids(declared)}{quantized}"
 
-        lines = []
-        for operator in self.graph.operators:
-            read = ", ".join("None" if i == ABSENT else typed(i) for i in ids(operator.inputs))
+        def shown(operator: Any) -> str:
+            read = ["None" if i == ABSENT else typed(i) for i in ids(operator.inputs)]
             made = ", ".join(typed(i) for i in ids(operator.outputs))
-            lines.append(f"{op_type(self.made, operator)}({read}{_options(operator)}) -> {made}")
-        return "\n".join(lines)
+            return f"{op_type(self.made, operator)}({', '.join([*read, *_options(operator)])}) -> {made}".rstrip("-> ")
+
+        return "\n".join(map(shown, self.graph.operators))
 
 
-def _options(operator: Any) -> str:
-    told = [(name, value) for name, value in options_of(operator).items() if isinstance(value, int | float)]
-    return "".join(f", {name}={value}" for name, value in told[:MOST_SHOWN])
+def _options(operator: Any) -> list[str]:
+    told = {name: value for name, value in options_of(operator).items() if isinstance(value, int | float) and value}
+    return [f"{name}={value}" for name, value in told.items()][:MOST_SHOWN]
 
 
 def _tensors_of(operator: Any) -> Iterable[Any]:

@@ -35,7 +35,7 @@ def load_model(path: str) -> Any:
                 raise Unreadable("an operator reads a tensor that is not there")
         if any(buffer.offset or buffer.size for buffer in model.buffers):
             raise Unreadable("its weights lie behind the flatbuffer")
-    except MemoryError:
+    except (MemoryError, Unreadable):
         raise
     except Exception as error:  # a hostile file makes generated code raise anything
         raise Unreadable(f"{type(error).__name__}: {error}") from error

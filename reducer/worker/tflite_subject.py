@@ -30,9 +30,14 @@ def of_tflite(path: Path) -> Subject:
     from tf2onnx import convert
 
     _look_at(path)
-    try:
+
+    def started() -> Any:
         interpreter = tf.lite.Interpreter(model_path=str(path))
         interpreter.allocate_tensors()
+        return interpreter
+
+    try:
+        interpreter = started()
     except (ValueError, RuntimeError) as error:
         raise Refused(f"TFLite cannot open {path}: {' '.join(str(error).split())[:200]}") from error
     inputs = [
@@ -41,6 +46,7 @@ def of_tflite(path: Path) -> Subject:
     ]
 
     def run(values: Sequence[Any]) -> list[Any]:
+        interpreter = started()  # a new one: variables keep what a run leaves in them
         feed_and_invoke(interpreter, values)
         return [interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()]
 

@@ -73,9 +73,9 @@ def _inner(model: Any, operator: Any, seen: frozenset[int]) -> list[list[str]]:
 
 def recorded(content: bytes, count: int, feeds: Sequence[Any]) -> dict[int, Any]:
     """The value of every tensor that can be had, by its number; one that a second run gives otherwise is left out."""
-    interpreter = opened(content, keep_all=True)
     runs = []
     for _ in range(2):
+        interpreter = opened(content, keep_all=True)  # a new one: variables keep what a run leaves in them
         feed_and_invoke(interpreter, feeds)
         runs.append({i: value for i in range(count) if (value := _value(interpreter, i)) is not None})
     return {i: value for i, value in runs[0].items() if i in runs[1] and _same(value, runs[1][i])}

@@ -175,8 +175,11 @@ def test_one_step_of_a_quantized_output_is_no_failure(integers: bool, tf_host: H
 
 
 def test_a_loop_stays_whole_where_the_fault_is_in_it(tf_host: Host, tmp_path: Path) -> None:
-    finding = session(made("loop", tf_host), tf_host, tmp_path).run()
+    run = session(made("loop", tf_host), tf_host, tmp_path)
+    finding = run.run()
     assert finding.reduced is not None
+    assert run.workspace is not None
+    assert b"while" not in (run.workspace.folder / "reduced.tflite").read_bytes()
     assert finding.reduced.op_types["TFL_WHILE"] == 1
     assert "TFL_TANH" not in finding.reduced.op_types
     assert finding.suspects[0].name == "TFL_GELU"
