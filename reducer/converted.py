@@ -24,6 +24,7 @@ from reducer.passes.keras_drop import DropLayers
 from reducer.programs.graphdef import GraphProgram
 from reducer.publishing import write_names
 from reducer.reproducing_tf import Reproduced, reproduced, reproduced_layers
+from reducer.reproducing_tflite import reproduced_tflite
 from reducer.worker.host import Host
 from reducer.workspace import EXPECTED, INPUTS, LOG, Workspace
 
@@ -117,7 +118,7 @@ def _nameless(end: Converted) -> tuple[Any, int]:
     """(the result under names that tell nothing of the source where it then fails in the same way, else as it is; in
     how many fresh processes it fails)."""
     best, oracle = end.problem.best, end.oracle
-    if isinstance(best, GraphProgram) and not end.keep_names:
+    if isinstance(best, GraphProgram) and best.renames and not end.keep_names:
         plain = replace(best, renamed=True)
         confirmed = confirmations(oracle, plain)
         if confirmed == TIMES:
@@ -147,6 +148,7 @@ GRAPH = Manner(
     _no_node_goes,
     lambda best: None,
 )
+TFLITE = replace(GRAPH, shown=reproduced_tflite)
 # A Keras model that only an entry point cannot convert.
 LAYERS = Manner(
     reproduced_layers,

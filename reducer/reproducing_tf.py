@@ -97,8 +97,8 @@ def _with_script(
         model_code=form["code"],
         model_text=None if form["text"] else fallback,
         feeds=described(feeds),
-        expected_text=_expected(found) or f"the converted model passes {target.stage}",
-        actual_text=_actual(report) if report else target.detail,
+        expected_text=expected_of(found) or f"the converted model passes {target.stage}",
+        actual_text=actual_of(report) if report else target.detail,
     )
     return replace(found, feeds={**feeds, **saved}, code=None if form["text"] else form["code"], reproduction=repro)
 
@@ -125,7 +125,7 @@ def reproduced_layers(oracle: ConversionOracle, program: LayersProgram) -> Repro
         timeout_seconds=oracle.limits.full,
         model_code=code,
         expected_text="the model converts",
-        actual_text=_actual(report),
+        actual_text=actual_of(report),
     )
     return replace(found, reproduction=repro)
 
@@ -181,13 +181,13 @@ def described(feeds: Mapping[str, Value]) -> tuple[Feed, ...]:
     return tuple(found)
 
 
-def _expected(found: Reproduced) -> str:
+def expected_of(found: Reproduced) -> str:
     """The right value of the output that is wrong, else of the first one, in a few words."""
     right = found.report.get("excerpts") or [excerpt(value) for value in found.expected.values()]
     return str(right[0]) if right else ""
 
 
-def _actual(report: Mapping[str, Any]) -> str:
+def actual_of(report: Mapping[str, Any]) -> str:
     difference = report.get("difference")
     if difference is not None:
         size = f" by up to {difference['abs']:.4g}" if difference.get("abs") is not None else ""

@@ -1,5 +1,5 @@
-"""A TensorFlow source that is not cut itself: TFLite, or a fault of the entry point without Keras layers. The model
-that it was converted to is reduced in its place, when that is what fails."""
+"""A TensorFlow source that is not cut itself: a graph that does not show the failure, or a fault of the entry point
+without Keras layers. The model that it was converted to is reduced in its place, when that is what fails."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from reducer.finding import Finding, Probe, Reproduction
-from reporters import repro_tf2onnx
+from reporters import repro_tf2onnx, repro_tflite
 from reporters.base import Document, Reporter
 from reporters.literals import NOTHING, expression, is_narrow, is_saved
 from reporters.privacy import scrub_paths
@@ -88,6 +88,8 @@ class ReproScript(Reporter):
             return [Document("repro_script", "repro.py", torch_script(finding, repro))]
         if repro is not None and repro.form == "tf2onnx":
             return [Document("repro_script", "repro.py", repro_tf2onnx.script(finding, repro, _head(finding, repro)))]
+        if repro is not None and repro.form == "tflite":
+            return [Document("repro_script", "repro.py", repro_tflite.script(finding, repro, _head(finding, repro)))]
         if repro is None or not _can_write(repro):
             return []
         values = _values(finding, repro)

@@ -62,7 +62,7 @@ def _values(repro: Reproduction, head: list[str]) -> dict[str, Any]:
         "code": code,
         "uses_saved": saved,
         "feeds": shown,
-        "feeds_row": _row(shown),
+        "feeds_row": row_of(shown),
         "level": LEVELS[options.get("opt_level", "all")],
         "nchw": nchw,
         "nchw_argument": f", inputs_as_nchw={[f'{name}:0' for name in nchw]}" if nchw else "",
@@ -70,8 +70,8 @@ def _values(repro: Reproduction, head: list[str]) -> dict[str, Any]:
         "ordered": "*given" in code or "keras." in code,
         # What is captured is an input of the model, but none of the function.
         "captures": options.get("captures") == "yes",
-        "verdict": _verdict([piece for piece in repro.fragments if scrub_paths(piece) == piece]),
-        "compared": _compared(repro),
+        "verdict": verdict([piece for piece in repro.fragments if scrub_paths(piece) == piece]),
+        "compared": compared(repro),
     }
 
 
@@ -98,7 +98,7 @@ def _packed(code: str) -> str:
     return "\n".join(lines)
 
 
-def _verdict(pieces: list[str]) -> str:
+def verdict(pieces: list[str]) -> str:
     """Whether what was said is the reported failure."""
     told = [f"{quoted(p)} in said" for p in dict.fromkeys(pieces) if not any(p in q for q in pieces if p != q)]
     if not told:
@@ -111,7 +111,7 @@ print("the bug is there" if known else "cannot tell: this is another failure")
 sys.exit(1 if known else 125)"""
 
 
-def _compared(repro: Reproduction) -> str:
+def compared(repro: Reproduction) -> str:
     """What is the reported difference (`bug`), and what is none (`same`)."""
     kind = repro.mismatch
     close = f"np.allclose(b, a, {repro.rtol}, {repro.atol}, equal_nan=True)" if repro.rtol else "np.array_equal(a, b)"
@@ -147,7 +147,7 @@ def _told(first: str, text: str, code: int, second: str, other: str, other_code:
     ]
 
 
-def _row(feeds: list[tuple[str, str]]) -> str:
+def row_of(feeds: list[tuple[str, str]]) -> str:
     """All feeds on one line; empty when they do not fit there."""
     row = f"feeds = {{{', '.join(f'{quoted(name)}: {code}' for name, code in feeds)}}}"
     return row if feeds and len(row) <= WIDTH and "\n" not in row else ""

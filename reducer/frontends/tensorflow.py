@@ -21,6 +21,7 @@ from reducer.worker.host import Host
 from reducer.worker.protocol import Call
 
 READY, OBSERVE, RECORD = (f"reducer.worker.tf_tasks:{name}" for name in ("ready", "observe", "record"))
+RECORD_TFLITE = "reducer.worker.tflite_tasks:record"
 # Opening, running and converting a big Keras model takes a minute on a busy machine.
 LAYERS = "reducer.worker.tf_layer_tasks:layers"
 OBSERVE_SECONDS, READY_SECONDS = 600.0, 240.0
@@ -132,6 +133,13 @@ def observe(host: Host, source: TensorFlowSource, settings: Settings) -> Observe
     if "refused" in answer.value:
         raise UsageError(*answer.value["refused"])
     return Observed(answer.value)
+
+
+def record_tflite(host: Host, graph: Mapping[str, Any], feeds: list[Any]) -> Mapping[str, Any] | None:
+    """The table of a TFLite model with recorded values; None when it cannot be taken apart."""
+    arguments = {"graph": graph["path"], "feeds": feeds, "store": str(host.folder / "values.bin")}
+    answer = host.call(Call(RECORD_TFLITE, arguments, (), OBSERVE_SECONDS))
+    return answer.value if answer.outcome == protocol.RETURNED and "refused" not in answer.value else None
 
 
 def layer_program(host: Host, source: TensorFlowSource, observed: Observed) -> LayersProgram | None:

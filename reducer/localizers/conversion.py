@@ -53,7 +53,9 @@ def named(source: GraphSource, texts: Iterable[str], among: Collection[NodeId] |
     With `among`, only those can be meant."""
     found = []
     for text in texts:
-        name = _COUNTER.sub("", text.strip().strip("'\"").partition(":")[0])
+        name = text.strip().strip("'\"")
+        if name not in source.by_name:  # names of TFLite may hold a colon of their own
+            name = _COUNTER.sub("", name.partition(":")[0])
         while name:
             record = source.by_name.get(name)
             if record is not None and (among is None or record.ref.id in among):

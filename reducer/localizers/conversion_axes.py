@@ -22,9 +22,7 @@ from reducer.programs.layers import LayersProgram
 from reducer.switchboards.onnxruntime import read_log
 from reducer.worker.protocol import RETURNED, Call
 
-HANDLERS = "reducer.worker.tf_candidates:handlers"
 WATCH = "reducer.worker.optimizing:watch"
-REWRITERS = "reducer.worker.tf_candidates:rewriters"
 FAILS, PASSES, DIFFERS, UNKNOWN = "fails", "passes", "differs", "unknown"
 LEVELS = ("none", "basic", "extended", "all")
 OPSETS = (13, 14, 15, 16, 17, 18)
@@ -100,7 +98,8 @@ def explain(
     levels = {}
     if oracle.target.stage != "convert":
         levels = {level: axes.outcome(replace(how, level=level))[0] for level in LEVELS}
-    parts = oracle.host.call(Call(REWRITERS, {"order": program.order(), "how": how.to_wire()}, (), oracle.limits.full))
+    asked = {"order": program.order(), "how": how.to_wire()}
+    parts = oracle.host.call(Call(f"{program.tasks}:rewriters", asked, (), oracle.limits.full))
     named: Mapping[str, list[str]] = parts.value if parts.outcome == RETURNED else {"rewriters": [], "optimizers": []}
     known = list(named["optimizers"])
     optimizers = axes.culprits(known, lambda away: replace(how, optimizers=tuple(n for n in known if n not in away)))
@@ -155,7 +154,8 @@ def _at_opset(axes: Axes, how: How, opset: int) -> Neighbour:
 def handlers_of(oracle: ConversionOracle, program: GraphProgram) -> Mapping[str, str]:
     """ "file:Class.function" of tf2onnx for every op type of the program that has a handler."""
     ops = sorted({r.ref.op_type for r in program.records})
-    answer = oracle.host.call(Call(HANDLERS, {"ops": ops, "opset": oracle.how.opset}, (), oracle.limits.full))
+    asked = {"ops": ops, "opset": oracle.how.opset}
+    answer = oracle.host.call(Call(f"{program.tasks}:handlers", asked, (), oracle.limits.full))
     found: Mapping[str, str] = answer.value["handlers"] if answer.outcome == RETURNED else {}
     return found
 
@@ -189,7 +189,11 @@ def _suspects(
         suspects.append(
             Suspect("converter", name, "without this rewriter of tf2onnx alone it does not fail", None, TF2ONNX)
         )
-    if not (runtime or optimizers or rewriters):
+    failure = report["failure"] if report else None
+    if failure and failure["stage"] == "convert" and failure["frame"] and not report["log"]["raised"]:
+        # It came to no handler, or past them all.
+        suspects.append(Suspect("converter", failure["frame"], f"raises {failure['error']}", where, TF2ONNX))
+    elif not (runtime or optimizers or rewriters):
         for op, handler in handlers.items():
             suspects.append(Suspect("converter", handler, f"the handler of {op} at this opset", where, TF2ONNX))
     return suspects
@@ -200,7 +204,11 @@ def blamed_node(oracle: ConversionOracle, program: GraphProgram, report: Mapping
     refs = program.nodes()
     if oracle.target.kind == UNSUPPORTED:
         op = oracle.target.detail.rpartition(" ")[2]
-        return next((ref for ref in refs if ref.op_type == op), None)
+        same = next((ref for ref in refs if ref.op_type == op), None)
+        # Of TFLite's operators tf2onnx first makes TensorFlow's: then it is told by the name of the node.
+        names = [u["node"] for u in report["log"]["unsupported"] if u["op"] == op] if report and not same else []
+        ids = named(program.source, names)
+        return same or next((ref for ref in refs if ref.id in ids and not ref.path), None)
     raised = report["log"]["raised"] if report else []
     names = named(program.source, [raised[0]["node"]]) if raised else []
     return next((ref for ref in refs if ref.id in names and not ref.path), None)
@@ -239,4 +247,6 @@ def _evidence(
             f"fed with the same values, the output of {makers} differs from TensorFlow's in {difference['kind']}{size}"
         )
     failure = report["failure"] or {"message": target.detail}
+    if failure.get("stage") == "convert":
+        return f"{failure['frame'] or 'tf2onnx'} raises {failure['error']}: {failure['message'][:200]}"
     return f"ONNX Runtime refuses what {makers} makes of it at every optimization level: {failure['message'][:200]}"

@@ -16,7 +16,6 @@ from reducer.programs.graphdef_source import GraphRecord
 from reducer.worker.host import Host
 from reducer.worker.protocol import FAULT, RETURNED, Call
 
-DIFFERING = "reducer.worker.tf_candidates:differing"
 # One conversion with every tensor as an output: beyond that many it costs more than a bisection.
 MOST_TENSORS = 1500
 # How the context of a signature names the operator.
@@ -38,7 +37,7 @@ def beginnings(host: Host, program: GraphProgram, how: Mapping[str, Any], second
         return []
     order["outputs"] = tensors
     order["expected"] = {n: ref.to_wire() for n in tensors if (ref := source.tensors[n].value) is not None}
-    answer = host.call(Call(DIFFERING, {"order": order, **how}, (), seconds))
+    answer = host.call(Call(f"{program.tasks}:differing", {"order": order, **how}, (), seconds))
     if answer.outcome == FAULT:
         raise ToolFault(f"a fault of onnx-reduce in the worker:\n{answer.stderr}")
     if answer.outcome != RETURNED:

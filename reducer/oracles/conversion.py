@@ -21,7 +21,6 @@ from reducer.worker.host import Host
 from reducer.worker.protocol import Answer, Call
 
 JUDGE = "reducer.worker.tf_candidates:judge"
-BUILD = "reducer.worker.tf_candidates:build"
 JUDGE_LAYERS = "reducer.worker.tf_layer_tasks:judge"
 CURED = "passes without optimizations"
 # A gross error must not be followed down to one at the edge of the tolerance.
@@ -121,7 +120,7 @@ class ConversionOracle:
         """The serialized program; built anew where no process came back with it."""
         known = self._written.get(program.key())
         if known is None and isinstance(program, GraphProgram):
-            answer = self.host.call(Call(BUILD, {"order": program.order()}, (), self.limits.full))
+            answer = self.host.call(Call(f"{program.tasks}:build", {"order": program.order()}, (), self.limits.full))
             known = answer.blobs[0] if answer.blobs else b""
             self._written[program.key()] = known
         return known or b""

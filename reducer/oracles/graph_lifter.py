@@ -30,7 +30,7 @@ class GraphLifter:
         """Replace the best by one with a node opened up; False when none fails in the same way."""
         best = problem.best
         callers = [record for record in best.records if record.inner]
-        if not callers or len(best.records) > MOST_NODES:
+        if not callers or not best.opens or len(best.records) > MOST_NODES:
             return False
         problem.enter("open loops, branches and calls")
         for record in callers:

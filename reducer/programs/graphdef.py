@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,6 +27,13 @@ class GraphProgram(Program):
     `captured` are constants that the function captures instead of making them; `renamed`: what is written has names
     that tell nothing of the source.
     """
+
+    # The tasks of the worker that know this kind of graph.
+    tasks: ClassVar[str] = "reducer.worker.tf_candidates"
+    # Whether what lies in functions can be put in the place of their callers.
+    opens: ClassVar[bool] = True
+    # Whether `renamed` is understood.
+    renames: ClassVar[bool] = True
 
     source: GraphSource
     keep: frozenset[NodeId]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from reducer import registry
-from reducer.converted import GRAPH, LAYERS, Converted, Manner, conclude, entry_at_fault, nothing_found
+from reducer.converted import GRAPH, LAYERS, TFLITE, Converted, Manner, conclude, entry_at_fault, nothing_found
 from reducer.engine.problem import Budget, OutOfBudget, Problem
 from reducer.engine.reducer import Reducer, Seed
 from reducer.engine.verdict import Verdict
@@ -21,6 +21,7 @@ from reducer.frontends.tensorflow import (
     layer_program,
     observe,
     record,
+    record_tflite,
     wait_for_tensorflow,
 )
 from reducer.localizers.conversion import as_seeds, seeds, typed_seeds
@@ -31,6 +32,7 @@ from reducer.oracles.limits import Limits
 from reducer.passes.base import Stage
 from reducer.programs.graphdef import GraphProgram
 from reducer.programs.graphdef_source import GraphSource
+from reducer.programs.tflite import TfliteProgram
 from reducer.recording import Recorder
 from reducer.second_level import Place, with_second_level
 from reducer.sessions.base import Session
@@ -39,7 +41,7 @@ from reducer.tf_onnx import Conversion, left_in
 from reducer.uncut import in_its_place
 from reducer.workspace import Workspace
 
-REDUCED_GRAPH, REDUCED_LAYERS = "reduced.pb", "reduced.keras.json"
+REDUCED_GRAPH, REDUCED_LAYERS, REDUCED_TFLITE = "reduced.pb", "reduced.keras.json", "reduced.tflite"
 # A conversion may take a while on a busy machine; a hang is another matter.
 CANDIDATE_SECONDS = 120.0
 
@@ -92,7 +94,8 @@ class TensorFlowSession(Session):
         graph = self._graph(observed)
         aim = self._aim(source, observed, graph)
         if graph is not None:
-            whole = GraphProgram.whole(graph)
+            whole = (TfliteProgram if source.form == "tflite" else GraphProgram).whole(graph)
+            aim.oracle.task = f"{whole.tasks}:judge"
             if whole.keep and aim.oracle.judge(whole).verdict is Verdict.INTERESTING:
                 return self._reduce_graph(aim, whole)
             capturing = self._capturing(aim)
@@ -111,16 +114,19 @@ class TensorFlowSession(Session):
         self._say("recording the value of every tensor")
         return self._recorded(observed, graph)
 
-    def _recorded(self, observed: Observed, graph: Mapping[str, Any]) -> GraphSource:
+    def _recorded(self, observed: Observed, graph: Mapping[str, Any]) -> GraphSource | None:
         feeds = [given["value"] for given in observed.reply["inputs"]]
-        return GraphSource.from_table(graph["path"], record(self.host, graph, feeds), graph["outputs"])
+        table = (record_tflite if graph.get("form") == "tflite" else record)(self.host, graph, feeds)
+        return None if table is None else GraphSource.from_table(graph["path"], table, graph["outputs"])
 
     def _capturing(self, aim: Aim) -> GraphProgram | None:
         """The graph before grappler, with the constants that the function captures as captures; None without any."""
         graph = aim.observed.reply["graph"]
-        if not graph["captured"] or graph["unfolded"] is None:
+        if not graph.get("captured") or graph["unfolded"] is None:
             return None
         source = self._recorded(aim.observed, {**graph, "path": graph["unfolded"]})
+        if source is None:
+            return None
         known, oracle = aim.oracle.vocabulary, aim.oracle
         oracle.vocabulary = Vocabulary(known.names | source.names(), known.op_types | source.op_types())
         return replace(GraphProgram.whole(source), captured=frozenset(graph["captured"]))
@@ -173,7 +179,9 @@ class TensorFlowSession(Session):
     def _reduce_graph(self, aim: Aim, program: GraphProgram) -> Finding:
         oracle, passes = aim.oracle, registry.passes(self.kind)
         self._cheaper(aim, program)
-        problem = self._problem(program, oracle, REDUCED_GRAPH)
+        tflite = isinstance(program, TfliteProgram)
+        path, manner = (REDUCED_TFLITE, TFLITE) if tflite else (REDUCED_GRAPH, GRAPH)
+        problem = self._problem(program, oracle, path)
 
         def search() -> None:
             problem.enter("the frozen graph")
@@ -189,9 +197,8 @@ class TensorFlowSession(Session):
         status = self._searched(problem, search)
         if not oracle.target.context:
             oracle.aim_at_beginning(problem.best)
-        return self._concluded(
-            aim.finding_of(problem, status, REDUCED_GRAPH, keep_names=self.settings.keep_names), GRAPH
-        )
+        end = aim.finding_of(problem, status, path, keep_names=self.settings.keep_names)
+        return self._concluded(end, manner)
 
     def _publicly(self, oracle: ConversionOracle, problem: Problem[Any], program: GraphProgram) -> None:
         """From here on through the public entry point with its defaults, which is what a script can show: what is

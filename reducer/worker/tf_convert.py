@@ -50,7 +50,10 @@ class ConversionLog(logging.Handler):
 
     def to_wire(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {"unsupported": self.unsupported[:MOST_LOGGED], "raised": self.raised, "other": self.other}
+        # A TFLite node that its handler gave up on is said to have none a little later.
+        failed = {error["node"] for error in self.raised if error["node"]}
+        unsupported = [u for u in self.unsupported if u["node"] not in failed]
+        return {"unsupported": unsupported[:MOST_LOGGED], "raised": self.raised, "other": self.other}
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Files and folders as subjects (child side): SavedModel, frozen GraphDef, TFLite, Keras files."""
+"""Files and folders as subjects (child side): SavedModel, frozen GraphDef, Keras files."""
 
 from __future__ import annotations
 
@@ -95,30 +95,3 @@ def of_graph(graph: Any) -> Subject:
         return convert.from_graph_def(graph, input_names=names[0], output_names=names[1], **options)
 
     return Subject(inputs, run, {"from_graph_def": entry})
-
-
-def of_tflite(path: Path) -> Subject:
-    import tensorflow as tf
-    from tf2onnx import convert
-
-    try:
-        interpreter = tf.lite.Interpreter(model_path=str(path))
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise Refused(f"TFLite cannot open {path}: {str(error)[:200]}") from error
-    details = interpreter.get_input_details()
-    inputs = [
-        Input(d["name"], d["dtype"].__name__, tuple(None if n < 0 else int(n) for n in d["shape_signature"]))
-        for d in details
-    ]
-
-    def run(values: Sequence[Any]) -> list[Any]:
-        for detail, value in zip(details, values, strict=True):
-            interpreter.resize_tensor_input(detail["index"], value.shape)
-        interpreter.allocate_tensors()
-        for detail, value in zip(details, values, strict=True):
-            interpreter.set_tensor(detail["index"], value)
-        interpreter.invoke()
-        return [interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()]
-
-    return Subject(inputs, run, {"from_tflite": lambda options: convert.from_tflite(str(path), **options)})

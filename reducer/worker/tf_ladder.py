@@ -16,6 +16,7 @@ from reducer.values import to_npz
 from reducer.worker.comparison import HOPELESS, worst_difference
 from reducer.worker.main import Context
 from reducer.worker.tf_convert import Conversion
+from reducer.worker.tflite_steps import as_real
 
 Report = dict[str, Any]
 
@@ -26,7 +27,8 @@ def climb(
     """Check, load, run and compare what was converted. `case` is (feeds, expected outputs), by position.
 
     settings: {"runtime": options of the onnxruntime backend, "compare": as tasks.climb takes it, "check": bool,
-    "run": bool, "nchw_in", "nchw_out", "leave": folder for the converted model, if wanted}. Reply: {"rungs": [{stage,
+    "run": bool, "nchw_in", "nchw_out", "leave": folder for the converted model, if wanted, "steps": those of quantized
+    outputs}. Reply: {"rungs": [{stage,
     backend, outcome, message, seconds}], "failure": {stage, backend, error, message, frame} or None, "difference",
     "seen", "log", "bytes"}; with settings["measure"] also "measured", the facts of the difference.
     """
@@ -147,6 +149,7 @@ def _compare(
         return rtol, atol
 
     left = {name: made[name] for name in right if name in made}
+    left, right = as_real(left, right, settings.get("steps") or {})
     worst: dict[str, Any] | None = {"kind": "count", "output": "", "excess": HOPELESS, "abs": None, "rel": None}
     seen = 0.0
     if len(left) == len(right):

@@ -8,9 +8,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from reducer.worker.tf_files import load_keras, of_graph_file, of_saved_model, of_tflite
+from reducer.worker.tf_files import load_keras, of_graph_file, of_saved_model
 from reducer.worker.tf_functions import of_function, of_keras
 from reducer.worker.tf_subject import Refused, Subject
+from reducer.worker.tflite_subject import of_tflite
 
 
 def open_source(arguments: dict[str, Any]) -> Subject:

@@ -19,6 +19,8 @@ from reducer.worker.tf_inputs import feeds_of, in_order
 from reducer.worker.tf_ladder import as_arrays, climb
 from reducer.worker.tf_sources import open_source
 from reducer.worker.tf_subject import Refused, Subject, quiet
+from reducer.worker.tflite_subject import saved_model
+from reducer.worker.tflite_tasks import by_name
 
 Reply = tuple[dict[str, Any], tuple[bytes, ...]]
 
@@ -56,7 +58,7 @@ def observe(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...
     except Refused as refused:
         return {"refused": [str(refused), refused.hint]}, ()
     inputs, ordered = in_order(seen, subject, feeds, expected)
-    report = climb(context, conversion, ordered, arguments["settings"])
+    report = climb(context, conversion, ordered, {**arguments["settings"], "steps": subject.steps})
     seconds = time.perf_counter() - start
     store = Path(arguments["folder"]) / "source_values.bin"
     fed = append_values(store, {i.name: v for i, v in zip(inputs, ordered[0], strict=True)})
@@ -68,7 +70,9 @@ def observe(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...
         "raises": entry in subject.raises,
         "inputs": named,
         "given": subject.given is not None or bool(arguments.get("inputs")),
-        "graph": saved_graph(seen, Path(arguments["folder"]), len(subject.inputs)),
+        "graph": saved_model(arguments["path"], Path(arguments["folder"]))
+        if entry == "from_tflite"
+        else saved_graph(seen, Path(arguments["folder"]), len(subject.inputs)),
         "keras": type(subject.keras_model).__name__ if entry == "from_keras" else "",
         "bytes": report.get("bytes", 0),
     }, ()
@@ -133,6 +137,8 @@ def through(subject: Subject, entry: str, how: How, *, stop: bool = False) -> tu
     with capturing(stop=stop) as seen:
         conversion = attempt(lambda: subject.entries[entry](options), seen.names)
     tensors = (tuple(seen.inputs), tuple(seen.outputs))
+    if seen.tflite:
+        conversion = by_name(conversion, ([i.name for i in subject.inputs], subject.output_names))
     return replace(conversion, tensors=tensors), seen
 
 

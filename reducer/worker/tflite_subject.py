@@ -1,0 +1,109 @@
+"""A .tflite file as a subject (child side): its inputs, how TFLite runs it, tf2onnx's entry point for it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reducer.worker.tf_subject import Input, Refused, Subject
+from reducer.worker.tflite_model import (
+    IDENTIFIER,
+    Unreadable,
+    feed_and_invoke,
+    ids,
+    load_model,
+    own_name,
+    step_of,
+    tensor_names,
+)
+
+TEXT = ("bytes_", "str_", "object_")
+
+
+def of_tflite(path: Path) -> Subject:
+    """The file as a subject. Raises Refused."""
+    import tensorflow as tf
+    from tf2onnx import convert
+
+    _look_at(path)
+
+    def started() -> Any:
+        interpreter = tf.lite.Interpreter(model_path=str(path))
+        interpreter.allocate_tensors()
+        return interpreter
+
+    try:
+        interpreter = started()
+    except (ValueError, RuntimeError) as error:
+        raise Refused(f"TFLite cannot open {path}: {' '.join(str(error).split())[:200]}") from error
+    inputs = [
+        Input(d["name"], _dtype(d), tuple(None if n < 0 else int(n) for n in d["shape_signature"]))
+        for d in interpreter.get_input_details()
+    ]
+
+    def run(values: Sequence[Any]) -> list[Any]:
+        interpreter = started()  # a new one: variables keep what a run leaves in them
+        feed_and_invoke(interpreter, values)
+        return [interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()]
+
+    subject = Subject(inputs, run, {"from_tflite": lambda options: convert.from_tflite(str(path), **options)})
+    subject.output_names = [d["name"] for d in interpreter.get_output_details()]
+    subject.steps = steps_of_file(path)
+    return subject
+
+
+def _look_at(path: Path) -> None:
+    content = path.read_bytes()
+    if not content:
+        raise Refused(f"{path} is empty", "a TFLite model is what tf.lite.TFLiteConverter writes")
+    if content[4:8] != IDENTIFIER:
+        raise Refused(f"{path} is no TFLite model: it does not hold the mark {IDENTIFIER.decode()} of one")
+    try:
+        load_model(str(path))
+    except Unreadable as error:
+        if "behind the flatbuffer" not in str(error):
+            raise Refused(
+                f"{path} is a damaged TFLite model: {str(error)[:150]}", "is it cut short, or changed?"
+            ) from error
+
+
+def _dtype(detail: Any) -> str:
+    name = str(detail["dtype"].__name__)
+    return "str" if name in TEXT else np.dtype(detail["dtype"]).name
+
+
+def steps_of_file(path: Path) -> dict[str, list[float]]:
+    """step_of of every output, by its own name."""
+    try:
+        model = load_model(str(path))
+    except Unreadable:
+        return {}
+    graph = model.subgraphs[0]
+    steps = {own_name(graph.tensors[i]): step_of(model, graph, i) for i in ids(graph.outputs)}
+    return {name: step for name, step in steps.items() if step}
+
+
+def saved_model(path: str, folder: Path) -> dict[str, Any] | None:
+    """A copy of the model for the reduction, as tf_tasks.saved_graph; None when it cannot be taken apart."""
+    try:
+        model = load_model(path)
+    except Unreadable:
+        return None
+    graph = model.subgraphs[0]
+    names = tensor_names(graph)
+    # A name of its own: workers remember models by their path.
+    handle, kept = tempfile.mkstemp(suffix=".tflite", prefix="source-", dir=folder)
+    with open(handle, "wb") as stream:
+        stream.write(Path(path).read_bytes())
+    return {
+        "path": kept,
+        "inputs": [names[i] for i in ids(graph.inputs)],
+        "outputs": [names[i] for i in ids(graph.outputs)],
+        "nodes": sum(len(each.operators) for each in model.subgraphs),
+        "renamed": {},
+        "form": "tflite",
+    }
