@@ -14,7 +14,6 @@ from reducer.programs.graphdef_source import GraphSource
 from reducer.signature import Vocabulary
 from reducer.worker.protocol import RETURNED, Call
 
-LIFT, RECORD = "reducer.worker.tf_lift:lift", "reducer.worker.tf_tasks:record"
 # More kept nodes than that are not reduced yet: lifting is for what could not be cut.
 MOST_NODES = 12
 
@@ -29,12 +28,12 @@ class GraphLifter:
         """Replace the best by one with a node opened up; False when none fails in the same way."""
         best = problem.best
         callers = [record for record in best.records if record.inner]
-        if not callers or not best.opens or len(best.records) > MOST_NODES:
+        if not callers or len(best.records) > MOST_NODES:
             return False
         problem.enter("open loops, branches and calls")
         for record in callers:
             for graph in self._graphs(best, record.name):
-                program = self._program(graph)
+                program = self._program(type(best), graph)
                 if program is not None and self._shows(problem, program):
                     return True
         return False
@@ -59,20 +58,20 @@ class GraphLifter:
             arguments = {"order": program.order(), "node": node, "folder": str(host.folder)}
         except EditConflict:
             return []
-        answer = host.call(Call(LIFT, arguments, (), self.oracle.limits.full))
+        answer = host.call(Call(program.lift, arguments, (), self.oracle.limits.full))
         return list(answer.value["graphs"]) if answer.outcome == RETURNED else []
 
-    def _program(self, graph: dict[str, Any]) -> GraphProgram | None:
+    def _program(self, kind: type[GraphProgram], graph: dict[str, Any]) -> GraphProgram | None:
         """The whole opened graph, recorded anew; None when TensorFlow does not take it."""
         host = self.oracle.host
         arguments = {**graph, "graph": graph["path"], "store": str(host.folder / "values.bin")}
-        answer = host.call(Call(RECORD, arguments, (), self.oracle.limits.full))
-        if answer.outcome != RETURNED:
+        answer = host.call(Call(kind.record, arguments, (), self.oracle.limits.full))
+        if answer.outcome != RETURNED or "nodes" not in answer.value:
             return None
         source = GraphSource.from_table(graph["path"], answer.value, graph["outputs"])
         known = self.oracle.vocabulary
         self.oracle.vocabulary = Vocabulary(known.names | source.names(), known.op_types | source.op_types())
-        whole = GraphProgram.whole(source)
+        whole = kind.whole(source)
         try:
             whole.order()
         except (EditConflict, ToolFault):
