@@ -114,7 +114,11 @@ sys.exit(1 if known else 125)"""
 def compared(repro: Reproduction) -> str:
     """What is the reported difference (`bug`), and what is none (`same`)."""
     kind = repro.mismatch
-    close = f"np.allclose(b, a, {repro.rtol}, {repro.atol}, equal_nan=True)" if repro.rtol else "np.array_equal(a, b)"
+    close = (
+        f"np.allclose(b, a, {repro.rtol}, {repro.atol}, equal_nan=True)"
+        if repro.rtol or repro.atol
+        else "np.array_equal(a, b)"
+    )
     lines = ["pairs = list(zip(expected, actual))"]
     if kind == "strings" or any(feed.dtype == "string" for feed in repro.feeds):
         text = "np.vectorize(lambda x: x.decode() if isinstance(x, bytes) else x, [object])"

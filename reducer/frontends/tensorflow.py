@@ -13,6 +13,7 @@ from reducer.errors import ToolFault, UsageError
 from reducer.observation import HUNG
 from reducer.oracles.conversion import How, Observed, ladder_settings
 from reducer.programs.layers import LayersProgram
+from reducer.programs.tflite import TfliteProgram
 from reducer.settings import Settings
 from reducer.sources.tensorflow import form_of
 from reducer.testcase import Tolerance
@@ -21,7 +22,6 @@ from reducer.worker.host import Host
 from reducer.worker.protocol import Call
 
 READY, OBSERVE, RECORD = (f"reducer.worker.tf_tasks:{name}" for name in ("ready", "observe", "record"))
-RECORD_TFLITE = "reducer.worker.tflite_tasks:record"
 # Opening, running and converting a big Keras model takes a minute on a busy machine.
 LAYERS = "reducer.worker.tf_layer_tasks:layers"
 OBSERVE_SECONDS, READY_SECONDS = 600.0, 240.0
@@ -138,7 +138,7 @@ def observe(host: Host, source: TensorFlowSource, settings: Settings) -> Observe
 def record_tflite(host: Host, graph: Mapping[str, Any], feeds: list[Any]) -> Mapping[str, Any] | None:
     """The table of a TFLite model with recorded values; None when it cannot be taken apart."""
     arguments = {"graph": graph["path"], "feeds": feeds, "store": str(host.folder / "values.bin")}
-    answer = host.call(Call(RECORD_TFLITE, arguments, (), OBSERVE_SECONDS))
+    answer = host.call(Call(TfliteProgram.record, arguments, (), OBSERVE_SECONDS))
     return answer.value if answer.outcome == protocol.RETURNED and "refused" not in answer.value else None
 
 

@@ -15,7 +15,6 @@ from reducer.programs.graphdef_source import GraphSource
 from reducer.signature import Vocabulary
 from reducer.worker.protocol import RETURNED, Call
 
-LIFT, RECORD = "reducer.worker.tf_lift:lift", "reducer.worker.tf_tasks:record"
 # More kept nodes than that are not reduced yet: lifting is for what could not be cut.
 MOST_NODES = 12
 
@@ -30,7 +29,7 @@ class GraphLifter:
         """Replace the best by one with a node opened up; False when none fails in the same way."""
         best = problem.best
         callers = [record for record in best.records if record.inner]
-        if not callers or not best.opens or len(best.records) > MOST_NODES:
+        if not callers or len(best.records) > MOST_NODES:
             return False
         problem.enter("open loops, branches and calls")
         for record in callers:
@@ -60,7 +59,7 @@ class GraphLifter:
             arguments = {"order": program.order(), "node": node, "folder": str(host.folder)}
         except EditConflict:
             return []
-        answer = host.call(Call(LIFT, arguments, (), self.oracle.limits.full))
+        answer = host.call(Call(program.lift, arguments, (), self.oracle.limits.full))
         return list(answer.value["graphs"]) if answer.outcome == RETURNED else []
 
     def _program(self, graph: dict[str, Any], closed: GraphProgram) -> GraphProgram | None:
@@ -68,13 +67,13 @@ class GraphLifter:
         stays captured."""
         host = self.oracle.host
         arguments = {**graph, "graph": graph["path"], "store": str(host.folder / "values.bin")}
-        answer = host.call(Call(RECORD, arguments, (), self.oracle.limits.full))
-        if answer.outcome != RETURNED:
+        answer = host.call(Call(closed.record, arguments, (), self.oracle.limits.full))
+        if answer.outcome != RETURNED or "nodes" not in answer.value:
             return None
         source = GraphSource.from_table(graph["path"], answer.value, graph["outputs"], lifted=True)
         known = self.oracle.vocabulary
         self.oracle.vocabulary = Vocabulary(known.names | source.names(), known.op_types | source.op_types())
-        whole = replace(GraphProgram.whole(source), captured=closed.captured)
+        whole = replace(type(closed).whole(source), captured=closed.captured)
         try:
             whole.order()
         except (EditConflict, ToolFault):

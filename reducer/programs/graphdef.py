@@ -30,8 +30,9 @@ class GraphProgram(Program):
 
     # The tasks of the worker that know this kind of graph.
     tasks: ClassVar[str] = "reducer.worker.tf_candidates"
-    # Whether what lies in functions can be put in the place of their callers.
-    opens: ClassVar[bool] = True
+    # Those that record a graph's values, and that put what lies in a function in the place of its caller.
+    record: ClassVar[str] = "reducer.worker.tf_tasks:record"
+    lift: ClassVar[str] = "reducer.worker.tf_lift:lift"
     # Whether `renamed` is understood.
     renames: ClassVar[bool] = True
 

@@ -15,10 +15,11 @@ from reducer.programs.graphdef_source import GraphSource
 
 @dataclass(frozen=True, eq=False)
 class TfliteProgram(GraphProgram):
-    """Some operators of a TFLite model. Other graphs that they run, such as loop bodies, go with them."""
+    """Some operators of a TFLite model. Other graphs that they run, such as loop bodies, stay with them."""
 
     tasks: ClassVar[str] = "reducer.worker.tflite_tasks"
-    opens: ClassVar[bool] = False
+    record: ClassVar[str] = "reducer.worker.tflite_tasks:record"
+    lift: ClassVar[str] = "reducer.worker.tflite_lift:lift"
     renames: ClassVar[bool] = False
 
     @staticmethod

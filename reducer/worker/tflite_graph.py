@@ -46,9 +46,9 @@ class TfliteCandidate:
         self._inputs = [name for name, cut in order["cuts"].items() if cut["mode"] == "input"]
         self._outputs: list[str] = list(order["outputs"])
         self.feeds = [np.asarray(self.values[name].read()) for name in self._inputs]
-        self._places: dict[int, int] = {}
+        self.places: dict[int, int] = {}
         self.made = self._build()
-        self.content = _packed(self.made)
+        self.content = packed(self.made)
         if order["recompute"]:
             self._take_shapes()
 
@@ -69,7 +69,7 @@ class TfliteCandidate:
 
     def tensor_labels(self) -> dict[str, str]:
         """What the source calls the tensors, by the name that they have here."""
-        return {own_name(self.graph.tensors[new]): self.labels[old] for old, new in self._places.items()}
+        return {own_name(self.graph.tensors[new]): self.labels[old] for old, new in self.places.items()}
 
     def steps(self) -> dict[str, list[float]]:
         """tflite_model.step_of of every output that has one."""
@@ -101,20 +101,20 @@ class TfliteCandidate:
         made.version, made.buffers, made.operatorCodes = self.model.version, [BufferT()], []
         main = copy.copy(self.source)
         used = {i for o in operators for field in _tensors_of(o) for i in ids(field)} - {ABSENT}
-        self._places = {old: new for new, old in enumerate(sorted(used))}
-        main.tensors = [self._tensor(made, old) for old in self._places]
-        main.operators = [_operator(self.model, made, o, self._places) for o in operators]
-        number = {label: self._places[old] for old, label in enumerate(self.labels) if old in self._places}
+        self.places = {old: new for new, old in enumerate(sorted(used))}
+        main.tensors = [self._tensor(made, old) for old in self.places]
+        main.operators = [_operator(self.model, made, o, self.places) for o in operators]
+        number = {label: self.places[old] for old, label in enumerate(self.labels) if old in self.places}
         main.inputs, main.outputs = [number[n] for n in self._inputs], [number[n] for n in self._outputs]
         made.subgraphs = [main]
         if any(called_subgraphs(o) for o in operators):
             made.subgraphs += [_whole(self.model, made, graph) for graph in self.model.subgraphs[1:]]
         if self.bare:
             _rename(main)
-            for count, graph in enumerate(made.subgraphs[1:], 1):
-                graph.name = f"graph{count}".encode()
+            for other, graph in enumerate(made.subgraphs[1:], 1):
+                graph.name = f"graph{other}".encode()
                 for place, tensor in enumerate(graph.tensors):
-                    tensor.name = f"g{count}_t{place}".encode()
+                    tensor.name = f"g{other}_t{place}".encode()
         made.signatureDefs = [_signature(main)]
         return made
 
@@ -147,7 +147,7 @@ class TfliteCandidate:
         for number in {i for o in self.graph.operators for i in ids(o.outputs)} - fed - {ABSENT}:
             tensor = self.graph.tensors[number]
             tensor.shape, tensor.shapeSignature = ids(details[number]["shape"]), None
-        self.content = _packed(self.made)
+        self.content = packed(self.made)
 
     # --- telling ---------------------------------------------------------------------------------------------
     def text(self) -> str:
@@ -266,7 +266,8 @@ def _signature(graph: Any) -> Any:
     return signature
 
 
-def _packed(model: Any) -> bytes:
+def packed(model: Any) -> bytes:
+    """The flatbuffer."""
     import flatbuffers
 
     builder = flatbuffers.Builder(1024)

@@ -45,6 +45,25 @@ def loop(tf: Any, x: Any) -> Any:
     return tf.tanh(y) + x
 
 
+def branch(tf: Any, x: Any) -> Any:
+    """The same in a branch."""
+    y = tf.cond(tf.reduce_sum(x) < 1e6, lambda: tf.nn.gelu(x * 2.0) + 1.0, lambda: x - 1.0)
+    return tf.tanh(y) + x
+
+
+def loop_in_branch(tf: Any, x: Any) -> Any:
+    """The same in a loop in a branch."""
+    y = tf.cond(tf.reduce_sum(x) < 1e6, lambda: loop(tf, x), lambda: x - 1.0)
+    return tf.tanh(y) * x
+
+
+def kept_loop(tf: Any, x: Any) -> Any:
+    """A loop with a constant in its body."""
+    factors = weights(tf, 2, 6)
+    _, y = tf.while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, tf.tanh(y) * factors), [0, tf.nn.relu(x)])
+    return y + 1.0
+
+
 def dead_loop(tf: Any, x: Any) -> Any:
     """The same operator after a loop that has nothing to do with it."""
     _, y = tf.while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, tf.tanh(y) * 0.5), [0, tf.nn.relu(x)])
@@ -58,6 +77,7 @@ def two_inputs(tf: Any, b: Any, a: Any) -> Any:
 
 MODELS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "unsupported": (lambda tf, x: cnn(tf, x, lambda y: tf.nn.gelu(y, approximate=True)), (IMAGE,)),
+    "cnn": (lambda tf, x: cnn(tf, x, lambda y: y), (IMAGE,)),
     "wrong": (lambda tf, x: tf.minimum(tf.math.floordiv(tf.maximum(x - 7, x), -4) * 2 + 1, x), (NUMBERS,)),
     "raises": (lambda tf, x: cnn(tf, x, tf.floor), (IMAGE,)),
     "kills": (lambda tf, x: chain(tf, x, tf.sin), (MATRIX,)),
@@ -66,6 +86,9 @@ MODELS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "minimum": (lambda tf, x: chain(tf, x, lambda y: tf.minimum(y, x)), (MATRIX,)),
     "two": (lambda tf, x: (tf.round(x * 3.0) + 1.0, tf.math.ceil(tf.nn.relu(x) * 3.0) * 2.0), (MATRIX,)),
     "loop": (loop, (MATRIX,)),
+    "branch": (branch, (MATRIX,)),
+    "loop_in_branch": (loop_in_branch, (MATRIX,)),
+    "kept_loop": (kept_loop, (MATRIX,)),
     "dead_loop": (dead_loop, (MATRIX,)),
     "two_inputs": (two_inputs, (((None, 6), "float32"), ((6, 3), "float32"))),
     "shaped": (lambda tf, x: tf.nn.gelu(tf.reshape(x * 2.0, [tf.shape(x)[0], 2, 3])), (((None, 6), "float32"),)),

@@ -174,16 +174,9 @@ def test_one_step_of_a_quantized_output_is_no_failure(integers: bool, tf_host: H
     assert finding.status == "not_reproduced"
 
 
-def test_a_loop_stays_whole_where_the_fault_is_in_it(tf_host: Host, tmp_path: Path) -> None:
-    run = session(made("loop", tf_host), tf_host, tmp_path)
-    finding = run.run()
-    assert finding.reduced is not None
-    assert run.workspace is not None
-    assert b"while" not in (run.workspace.folder / "reduced.tflite").read_bytes()
-    assert finding.reduced.op_types["TFL_WHILE"] == 1
-    assert "TFL_TANH" not in finding.reduced.op_types
-    assert finding.suspects[0].name == "TFL_GELU"
-    assert finding.reduced.reproduced == "3/3"
+@pytest.mark.parametrize("place", ["loop", "branch", "loop_in_branch"])
+def test_what_lies_in_another_graph_is_taken_out_of_it(place: str, tf_host: Host, tmp_path: Path) -> None:
+    ends_at(session(made(place, tf_host), tf_host, tmp_path).run(), "TFL_GELU", calls=20)
 
 
 def test_a_loop_goes_where_the_fault_is_beside_it(tf_host: Host, tmp_path: Path) -> None:
