@@ -102,7 +102,11 @@ def _call(made: str, given: str, options: Any, *, runs: bool) -> str:
     opset = f", opset_version={options['opset']}" if options.get("opset") else ""
     if options.get("exporter") == "legacy":
         return f"torch.onnx.export({made}, {given}, {'buffer' if runs else 'io.BytesIO()'}, dynamo=False{opset})"
-    return f"{'exported = ' if runs else ''}torch.onnx.export({made}, inputs, dynamo=True, verbose=False{opset})"
+    shapes = f", dynamic_shapes={options['dynamic_shapes']}" if options.get("dynamic_shapes") else ""
+    given = f"{made}, inputs{shapes}"
+    if options.get("strict"):
+        given = f"torch.export.export({given}, strict=True)"
+    return f"{'exported = ' if runs else ''}torch.onnx.export({given}, dynamo=True, verbose=False{opset})"
 
 
 def _rows(codes: list[str]) -> list[str]:

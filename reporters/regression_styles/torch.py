@@ -18,7 +18,11 @@ def values(facts: Facts) -> dict[str, Any] | None:
         return None
     exporter, runtime = repro.probes[0].options, repro.probes[1].options
     texts = [repro.model_code or "", *(code for _, code in repro.inputs_code)]
-    if exporter.get("exporter") == "legacy" or runtime.get("opt_level", "all") != "all":
+    if (
+        set(exporter) & {"dynamic_shapes", "strict"}
+        or exporter.get("exporter") == "legacy"
+        or runtime.get("opt_level", "all") != "all"
+    ):
         return None
     if any("saved[" in text for text in texts):
         return None

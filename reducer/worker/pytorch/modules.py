@@ -13,7 +13,7 @@ from typing import Any
 from reducer.worker.pytorch.cutting import Cut
 from reducer.worker.pytorch.graph import is_getitem, target_name
 from reducer.worker.pytorch.literals import argument
-from reducer.worker.pytorch.loading import MODULE
+from reducer.worker.pytorch.loading import HELD
 
 CLASS = "Reduced"
 # Namespaces of operators that torch itself brings.
@@ -149,12 +149,12 @@ def _registrar(space: str, source: str) -> str | None:
     for name, definition in getattr(custom_ops, "OPDEFS", {}).items():
         if name.startswith(f"{space}::") and name.partition("::")[2] in source:
             module = str(getattr(getattr(definition, "_init_fn", None), "__module__", ""))
-            if module in sys.modules and module != MODULE:
+            if module in sys.modules and module not in HELD:
                 return module
     for name, held in list(sys.modules.items()):
         file = getattr(held, "__file__", None) or ""
         inside = name == space or name.startswith(f"{space}.")
-        if inside and file.endswith(".py") and _registers(file, space, source):
+        if name not in HELD and inside and file.endswith(".py") and _registers(file, space, source):
             return name
     return space if space in sys.modules else None
 

@@ -36,7 +36,9 @@ def verified(arguments: Mapping[str, Any]) -> Report:
     """A report as judging gives it, "invalid" when the text does not run in torch itself."""
     import torch
 
-    options = arguments["options"]
+    options = dict(arguments["options"])
+    if arguments.get("shapes"):
+        options["dynamic_shapes"] = literals.evaluate(arguments["shapes"], {})
     try:
         model, inputs = made_of(arguments)
         with torch.no_grad():
