@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reducer.worker.pytorch.cutting import Cut
@@ -169,10 +169,11 @@ def _registers(path: str, space: str, source: str) -> bool:
     return any(f"{space}::{name}" in text for name in re.findall(rf"torch\.ops\.{space}\.(\w+)", source))
 
 
-def module_of(source: str, saved: Mapping[str, Any], made: str = "") -> Any:
+def module_of(source: str, saved: Mapping[str, Any], made: str = "", imports: Sequence[str] = ()) -> Any:
     """The module that the text describes; `made` is the expression that makes it, where it is not Reduced()."""
     import torch
 
     space: dict[str, Any] = {"torch": torch, "saved": saved, "operator": __import__("operator")}
-    exec(compile(source, "<model>", "exec"), space)  # our own text
+    for text in ("\n".join(imports), source):
+        exec(compile(text, "<model>", "exec"), space)  # our own text
     return eval(made or f"{CLASS}().eval()", space)  # our own text, as well
