@@ -86,7 +86,7 @@ def _with_script(finding: Finding, workspace: Workspace, place: Place) -> Findin
         candidate = replace(finding, reproduction=form)
         document = next((d for d in ReproScript().render(candidate)), None)
         if document is None:
-            return finding
+            break  # this form has no script; one before may have
         path = workspace.write(document.path, document.text)
         # Rendering all reports once loads and compiles their templates while the scripts run.
         shown = _showing(path, form.timeout_seconds, place, partial(render_all, candidate))

@@ -38,9 +38,11 @@ class TorchCase:
 def shown(text: Report) -> str:
     """The text with its imports, and what makes the model where that is not Reduced()."""
     made = [f"model = {text['made']}"] if text.get("made") else []
-    return "\n\n\n".join(filter(None, ["\n".join(text["imports"]), str(text["source"]), *made]))
+    return "\n\n\n".join([code_of(text), *made])
 
 
 def code_of(text: Report) -> str:
-    """The text with its imports alone."""
-    return "\n".join(text["imports"]) + "\n\n\n" + str(text["source"])
+    """The text with its imports alone, each said once."""
+    source = str(text["source"])
+    missing = [line for line in text["imports"] if line not in source.splitlines()]
+    return "\n\n\n".join(filter(None, ["\n".join(missing), source]))

@@ -136,7 +136,8 @@ class ModuleSearch:
         npz = self.case.workspace.folder / INPUTS
         npz.unlink(missing_ok=True)
         text = self.case.model.ask("write_module", {"name": path, "kind": kind, "form": form, "npz": str(npz)})
-        return {**text, "npz": str(npz) if npz.exists() else None}
+        strict = bool(self.case.model.subject.get("strict")) and self._way != "public"
+        return {**text, "strict": strict, "npz": str(npz) if npz.exists() else None}
 
     def _same(self, report: Report, target: FailureSignature) -> bool:
         """By step, class and words: the frames in between are those of the wrapper, too."""

@@ -10,6 +10,7 @@ from reducer.torch_case import Report, TorchCase, code_of
 def reproduction(case: TorchCase, signature: FailureSignature, seen: Report, text: Report) -> Reproduction:
     """All that the script needs."""
     options = {k: str(case.model.subject[k]) for k in ("exporter", "opset") if case.model.subject.get(k)}
+    options |= {k: str(v) for k, v in (("dynamic_shapes", text.get("shapes")), ("strict", text.get("strict"))) if v}
     message = str(seen.get("message", ""))
     rtol, atol = case.model.subject["default"]
     feeds = tuple(

@@ -24,6 +24,7 @@ PROVIDER = "CPUExecutionProvider"
 FEW_INPUTS, WIDTH = 4, 110
 # The default of the script's source when the finding names no other way to make the model.
 MODEL = "Reduced().eval()"
+FUTURE = "from __future__"
 COPIES = "tuple(value.clone() for value in inputs)"
 
 
@@ -49,6 +50,7 @@ def torch_script(finding: Finding, repro: Reproduction) -> str:
     modules += [*(["io"] if legacy else []), *(["signal"] if child and repro.signal.startswith("SIG") else [])]
     values: dict[str, Any] = {
         "head": _head(finding, repro),
+        "future": future_of(source),
         "modules": sorted(modules),
         "imports": sorted(set(imports), key=lambda line: (line.startswith("from "), line.split()[1])),
         "feeds_file": feeds_file,
@@ -81,16 +83,22 @@ def torch_script(finding: Finding, repro: Reproduction) -> str:
 
 
 def split_imports(source: str) -> tuple[list[str], str]:
-    """(import lines at the top level, the rest): a missing package must not look like the bug."""
+    """(import lines at the top level, the rest): a missing package must not look like the bug. What is imported from
+    __future__ belongs to neither: it may stand at the top alone, see `future_of`."""
     lines = source.splitlines()
     imports = [
         line for line in lines if re.match(r"(import|from) [\w.]+", line) and not line.rstrip().endswith(("(", "\\"))
     ]
-    kept = {line for line in imports if not line.startswith("from __future__")}
-    rest = "\n".join(line for line in lines if line not in kept)
+    kept = {line for line in imports if not line.startswith(FUTURE)}
+    rest = "\n".join(line for line in lines if line not in imports)
     names = [set(re.split(r",\s*", line.removeprefix("import "))) for line in imports]
     again = [line for line, mine in zip(imports, names, strict=True) if any(mine < other for other in names)]
     return [line for line in imports if line in kept and line not in again], rest.strip("\n")
+
+
+def future_of(source: str) -> list[str]:
+    """The lines that must stand before all others."""
+    return sorted({line for line in source.splitlines() if line.startswith(FUTURE)})
 
 
 def _writes(code: str) -> bool:
@@ -102,7 +110,11 @@ def _call(made: str, given: str, options: Any, *, runs: bool) -> str:
     opset = f", opset_version={options['opset']}" if options.get("opset") else ""
     if options.get("exporter") == "legacy":
         return f"torch.onnx.export({made}, {given}, {'buffer' if runs else 'io.BytesIO()'}, dynamo=False{opset})"
-    return f"{'exported = ' if runs else ''}torch.onnx.export({made}, inputs, dynamo=True, verbose=False{opset})"
+    shapes = f", dynamic_shapes={options['dynamic_shapes']}" if options.get("dynamic_shapes") else ""
+    given = f"{made}, inputs{shapes}"
+    if options.get("strict"):
+        given = f"torch.export.export({given}, strict=True)"
+    return f"{'exported = ' if runs else ''}torch.onnx.export({given}, dynamo=True, verbose=False{opset})"
 
 
 def _rows(codes: list[str]) -> list[str]:

@@ -74,6 +74,7 @@ class TorchModel:
             key: self.subject.get(key)
             for key in ("exporter", "opset", "opt_level", "provider", "tolerances", "default")
         }
+        options["strict"] = bool(text.get("strict"))
         arguments = {**text, "options": options, "seconds": self.seconds, **extra}
         return dict(self._ask("verify", arguments, OPEN_SECONDS, fresh=fresh))
 

@@ -169,6 +169,21 @@ def test_random_and_uninitialised_nodes_are_marked() -> None:
     assert {name for name, random in marks.items() if random} == {"aten.randn_like.default", "aten.empty_like.default"}
 
 
+def test_what_could_drop_out_and_does_not_is_not_random() -> None:
+    class Attention(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self, p: float) -> None:
+            super().__init__()
+            self.p = p
+
+        def forward(self, x: Any) -> Any:
+            return torch.nn.functional.scaled_dot_product_attention(x, x, x, dropout_p=self.p)
+
+    for p, random in ((0.0, False), (0.5, True)):
+        x = torch.ones(1, 2, 8, 4)
+        level = of_program(adapter.capture(Attention(p), (x,), {}), (x,), {})
+        assert [row["random"] for row in table(level)] == [random]
+
+
 def test_equal_values_in_another_order_are_a_tie() -> None:
     class Top(torch.nn.Module):  # type: ignore[misc]
         def forward(self, x: Any) -> Any:

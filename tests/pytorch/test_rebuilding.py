@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from reducer.worker.pytorch.modules import Unwritable  # noqa: E402
+from reducer.worker.pytorch.modules import Unwritable, module_of  # noqa: E402
 from reducer.worker.pytorch.naming import named  # noqa: E402
 from reducer.worker.pytorch.rebuilding import rebuilt  # noqa: E402
 
@@ -70,3 +70,8 @@ def test_what_stands_in_no_module_by_name_has_none() -> None:
 
     assert named(Local) is None
     assert named(lambda: 1) is None
+
+
+def test_the_text_may_make_its_module_of_what_it_imports() -> None:
+    assert module_of("", {}, "fractions.Fraction(1, 2)", ["import fractions"]) == 0.5
+    assert isinstance(module_of("", {}, "torch.nn.ReLU().eval()"), nn.ReLU)

@@ -20,7 +20,7 @@ STAGES = {
     "convert_exception": {"convert"}, "ort_load": {"load", "check", "optimize"}, "ort_run": {"run"},
     "wrong_output": {"compare"},
 }  # fmt: skip
-# Failures of one operator: those of a whole module (capture, a fast path of eager) hold the module's own file.
+# One operator, or one module of torch that a constructor call makes.
 LINES = 45
 
 
@@ -61,5 +61,4 @@ def test_a_real_failure_ends_at_its_culprit(case: Path, tmp_path: Path) -> None:
         assert (tmp_path / "out" / "onnx" / "reduced.onnx").exists()
     script = next(artifact for artifact in finding.artifacts if artifact.kind == "repro_script")
     assert script.verified == "3/3"
-    if suspect.startswith("aten."):
-        assert len((tmp_path / "out" / script.path).read_text().splitlines()) <= LINES
+    assert len((tmp_path / "out" / script.path).read_text().splitlines()) <= LINES

@@ -10,7 +10,7 @@ import contextlib
 import functools
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -59,17 +59,37 @@ def capture(
     with quiet(), at_step(CAPTURE):
         if strict:
             return torch.export.export(model, args, kwargs or None, dynamic_shapes=shapes, strict=True)
-        try:
-            return torch.export.export(model, args, kwargs or None, dynamic_shapes=shapes, strict=False)
-        except Exception as first:  # noqa: BLE001 - the second way is tried whatever the first one raised
+        first: Exception | None = None
+        for way in _ways_of_capture():
             try:
-                return torch.export.export(model, args, kwargs or None, dynamic_shapes=shapes, strict=True)
-            except Exception:  # noqa: BLE001 - the public call reports the first one, too
-                raise first from first.__cause__
+                return way(model, args, kwargs, shapes)
+            except Exception as error:  # noqa: BLE001 - the next way is tried whatever this one raised
+                first = first or error
+        assert first is not None
+        raise first from first.__cause__  # the one that the public call reports, too
+
+
+def _ways_of_capture() -> list[Callable[..., Any]]:
+    """The ways of the exporter, which patches torch.export (sizes of 0 and 1, recurrent layers of dynamic length)."""
+    import torch
+
+    try:
+        from torch.onnx._internal.exporter import _capture_strategies as private
+
+        return [strategy()._capture for strategy in private.CAPTURE_STRATEGIES]
+    except (ImportError, AttributeError, TypeError):
+        export = torch.export.export
+        return [
+            lambda model, args, kwargs, shapes, strict=strict: export(
+                model, args, kwargs or None, dynamic_shapes=shapes, strict=strict
+            )
+            for strict in (False, True)
+        ]
 
 
 def dims(shapes: Any) -> Any:
-    """Dynamic shapes with names of dims as torch.export takes them; "auto" and "dynamic" are its two hints."""
+    """Dynamic shapes as torch.export takes them: a name is a DYNAMIC dimension, as torch.onnx.export has it (2.13,
+    convert_str_to_export_dim); "auto" and "static" are hints."""
     import torch
 
     if isinstance(shapes, dict):
@@ -77,8 +97,8 @@ def dims(shapes: Any) -> Any:
     if isinstance(shapes, list | tuple):
         return type(shapes)(dims(value) for value in shapes)
     if isinstance(shapes, str):
-        hints = {"auto": torch.export.Dim.AUTO, "dynamic": torch.export.Dim.DYNAMIC}
-        return hints.get(shapes) or torch.export.Dim(shapes)
+        hints = {"auto": torch.export.Dim.AUTO, "static": torch.export.Dim.STATIC}
+        return hints.get(shapes, torch.export.Dim.DYNAMIC)
     return shapes
 
 
@@ -161,7 +181,7 @@ def translate(module: Any, signature: Any, constants: dict[str, Any], opset: int
 def export(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]) -> bytes:
     """torch.onnx.export, nothing else: a serialized ONNX model. Raises StepFailed.
 
-    options: exporter, opset, dynamic_shapes (as torch takes them).
+    options: exporter, opset, dynamic_shapes (as torch takes them), strict: capture by torch.export in that mode first.
     """
     import torch
 
@@ -173,6 +193,8 @@ def export(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: d
             torch.onnx.export(model, args, buffer, kwargs=kwargs or None, dynamo=False, input_names=names, **known)
         return buffer.getvalue()
     shapes = options.get("dynamic_shapes")
+    if options.get("strict"):
+        model, args, kwargs, shapes = capture(model, args, kwargs, shapes=dims(shapes), strict=True), (), {}, None
     # The first three steps name themselves in what they raise; anything else comes from what follows.
     with quiet(), at_step(OPTIMIZE):
         made = torch.onnx.export(model, args, kwargs=kwargs or None, dynamo=True, dynamic_shapes=shapes, **known)

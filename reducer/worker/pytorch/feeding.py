@@ -105,6 +105,35 @@ def fed(module: Any, feed: Feed) -> Any:
     return Fed().train(module.training)
 
 
+def spread(spec: Any, value: Any, name: str) -> dict[str, Any]:
+    """Dynamic shapes of one argument, by the names of the tensors in it that have any."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return {name: spec} if spec else {}
+    parts: dict[str, Any] = {}
+    if isinstance(value, (list, tuple)) and isinstance(spec, (list, tuple)):
+        for number, (inner, item) in enumerate(zip(spec, value, strict=False)):
+            parts |= spread(inner, item, f"{name}_{number}")
+    elif isinstance(value, dict) and isinstance(spec, dict):
+        for key, item in value.items():
+            parts |= spread(spec.get(key), item, f"{name}_{_word(key)}")
+    return parts
+
+
+def spread_over(shapes: Any, module: Any, call: Call) -> dict[str, Any]:
+    """Dynamic shapes as torch.export takes them (by the names of forward, or in order), by the names of the tensors."""
+    names = [f"x{position}" for position in range(len(call[0]))] + list(call[1])
+    bound = list(inspect.signature(module.forward).parameters)[: len(call[0])] + list(call[1])
+    values = [*call[0], *call[1].values()]
+    by_name = shapes if isinstance(shapes, dict) else dict(zip(bound, shapes or (), strict=False))
+    return {
+        k: v
+        for n, b, value in zip(names, bound, values, strict=False)
+        for k, v in spread(by_name.get(b), value, n).items()
+    }
+
+
 def fields_of(value: Any) -> dict[str, Any] | None:
     """What a dataclass or a named tuple is made of; None for anything else."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

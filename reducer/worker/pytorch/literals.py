@@ -35,7 +35,21 @@ def argument(value: Any) -> str:
         return "(" + ", ".join(map(argument, value)) + ("," if len(value) == 1 else "") + ")"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{argument(k)}: {argument(v)}" for k, v in value.items()) + "}"
+    if (dimension := _dimension(value)) is not None:
+        return dimension
     raise TypeError(f"no literal for {type(value).__name__}")
+
+
+def _dimension(value: Any) -> str | None:
+    """A dynamic dimension as code; None for what is none."""
+    import torch
+
+    if isinstance(value, torch.export.Dim):
+        bounds = [f", {end}={held}" for end, held in (("min", value.min), ("max", value.max)) if 1 < held < 1 << 31]
+        return f"torch.export.Dim({value.__name__!r}{''.join(bounds)})"
+    if (hint := getattr(getattr(value, "type", None), "name", "")) and type(value) is type(torch.export.Dim.AUTO):
+        return f"torch.export.Dim.{hint}"
+    return None
 
 
 def tensor(name: str, value: Any, kind: str) -> str:

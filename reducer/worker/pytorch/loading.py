@@ -18,6 +18,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 MODULE = "user_model"
+# Modules whose text a script holds: what they define has its bare name there.
+HELD = {MODULE}
 
 
 class Unusable(Exception):
@@ -32,7 +34,8 @@ class Unusable(Exception):
 class Loaded:
     """A model in the mode in which it was given, its example inputs, and the user's own module when there is one.
 
-    `program` is the ExportedProgram of a .pt2 file, else None. `text` is the source of the user's file.
+    `program` is the ExportedProgram of a .pt2 file, else None. `text` is the source of the user's file, where it stands
+    for itself; `maker` the function in it that makes the model, `made` the call of it as code.
     """
 
     model: Any
@@ -42,6 +45,8 @@ class Loaded:
     program: Any = None
     module: Any = None
     text: str = ""
+    maker: str = "get_model"
+    made: str = "get_model()"
 
 
 def load(subject: Mapping[str, Any]) -> Loaded:
@@ -60,24 +65,43 @@ def load(subject: Mapping[str, Any]) -> Loaded:
         module = importlib.util.module_from_spec(spec)
         sys.modules[MODULE] = module  # dataclasses and inspect look it up
         spec.loader.exec_module(module)
-        return _of_module(module, module.get_model, shapes, path.read_text(encoding="utf-8"))
+        return _of_module(module, "get_model", shapes, path.read_text(encoding="utf-8"))
     name, _, factory = target.partition(":")
     module = importlib.import_module(name)
     if not callable(getattr(module, factory, None)):
         raise Unusable(f"{name} has no function {factory!r}", "name a function that gives the model: package.module:f")
-    return _of_module(module, getattr(module, factory), shapes, "")
+    return _of_module(module, factory, shapes, _text_of(module, subject["cwd"]))
 
 
-def _of_module(module: Any, make: Any, shapes: Any, text: str) -> Loaded:
+def _text_of(module: Any, folder: str) -> str:
+    """The source of a module of the user's, when it imports nothing else of theirs; else empty: it is imported."""
+    path = Path(str(getattr(module, "__file__", None) or ""))
+    if path.suffix != ".py" or "site-packages" in path.parts:
+        return ""
+    text = path.read_text(encoding="utf-8")
+    for part in ast.walk(ast.parse(text)):
+        names = [alias.name for alias in part.names] if isinstance(part, ast.Import) else []
+        names += [part.module or ""] if isinstance(part, ast.ImportFrom) else []
+        relative = isinstance(part, ast.ImportFrom) and part.level
+        roots = [Path(folder, name.partition(".")[0]) for name in names]
+        if relative or any(root.is_dir() or root.with_suffix(".py").is_file() for root in roots):
+            return ""
+    return text
+
+
+def _of_module(module: Any, maker: str, shapes: Any, text: str) -> Loaded:
     import torch
 
-    made = make()
+    if text:
+        HELD.add(module.__name__)
+    made = getattr(module, maker)()
     rest: tuple[Any, ...] = ()
+    call = f"{maker}()" + ("[0]" if isinstance(made, tuple) else "")
     if isinstance(made, tuple) and made and isinstance(made[0], torch.nn.Module):
         made, *others = made
         rest = tuple(others)
     if not isinstance(made, torch.nn.Module):
-        raise Unusable(f"{make.__name__}() gives {type(made).__name__}, not a torch.nn.Module")
+        raise Unusable(f"{maker}() gives {type(made).__name__}, not a torch.nn.Module")
     if rest:
         args, kwargs = _inputs_of(rest[0] if len(rest) == 1 else rest[:2])
     elif callable(getattr(module, "get_inputs", None)):
@@ -87,7 +111,8 @@ def _of_module(module: Any, make: Any, shapes: Any, text: str) -> Loaded:
             "there are no inputs", "add get_inputs(): a tuple of the arguments of forward, or (args, kwargs)"
         )
     own = getattr(module, "get_dynamic_shapes", None)
-    return Loaded(made, args, kwargs, shapes if shapes is not None else own and own(), None, module, text)
+    shapes = shapes if shapes is not None else own and own()
+    return Loaded(made, args, kwargs, shapes, None, module, text, maker, call)
 
 
 def _inputs_of(given: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from reducer.worker.pytorch import literals
-from reducer.worker.pytorch.feeding import Call, Feed
+from reducer.worker.pytorch.feeding import Call, Feed, spread_over
 from reducer.worker.pytorch.graph import copied
 from reducer.worker.pytorch.module_tree import feeding, recorded
 from reducer.worker.pytorch.modules import CLASS, Unwritable
@@ -31,7 +31,7 @@ def text_of(state: Opened, name: str, kind: str, form: str) -> tuple[Report, dic
     flat, single = _results(state.loaded.model.get_submodule(name), recorded(state)[name])
     source = [head] if head else []
     if feed.is_plain and flat:
-        expression = made if made.endswith("()") and form != ANEW else f"{made}.eval()"
+        expression = f"{made}.eval()" if form == ANEW or name else made
     else:
         source.append(_wrapper(feed, made, flat=flat, single=single))
         expression, single = "", False
@@ -39,6 +39,7 @@ def text_of(state: Opened, name: str, kind: str, form: str) -> tuple[Report, dic
     code = {k: literals.tensor(k, v, "recorded" if k in steered else kind) for k, v in feed.values.items()}
     saved = {k: v.contiguous().numpy() for k, v in feed.values.items() if literals.SAVED in code[k]}
     written = {
+        "shapes": _shapes(state, feed) if not name else "",
         "source": "\n\n\n".join(source),
         "made": expression,
         "single": single,
@@ -47,6 +48,15 @@ def text_of(state: Opened, name: str, kind: str, form: str) -> tuple[Report, dic
         "facts": [[key, str(value.dtype), list(value.shape)] for key, value in feed.values.items()],
     }
     return written, saved
+
+
+def _shapes(state: Opened, feed: Feed) -> str:
+    """The dynamic shapes of the model, in the order of the inputs; empty where none are asked for."""
+    asked = spread_over(state.loaded.dynamic_shapes, state.loaded.model, recorded(state)[""])
+    try:
+        return literals.argument(tuple(asked.get(key) for key in feed.values)) if asked else ""
+    except TypeError as error:
+        raise Unwritable(str(error)) from error
 
 
 def _wrapper(feed: Feed, made: str, *, flat: bool, single: bool) -> str:
@@ -84,8 +94,10 @@ def _origin(state: Opened, name: str, form: str, feed: Feed) -> tuple[str, str, 
         return anew.code, needed_for(text, *own) if own else "", [f"import {module}" for module in anew.imported]
     below = f'.get_submodule("{name}")' if name else ""
     if text:
-        return f"get_model(){below}", text.strip() if form == ENTIRE else needed_for(text, "get_model", *feed.own), []
+        loaded = state.loaded
+        source = text.strip() if form == ENTIRE else needed_for(text, loaded.maker, *feed.own)
+        return f"{loaded.made}{below}", source, []
     if target.endswith(".pt2"):
         raise Unwritable("a saved program has no modules")
-    module, _, factory = target.partition(":")
-    return f"{module}.{factory}(){below}", "", [f"import {module}"]
+    module = target.partition(":")[0]
+    return f"{module}.{state.loaded.made}{below}", "", [f"import {module}"]

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reducer.worker.pytorch.cutting import Cut
 from reducer.worker.pytorch.graph import is_getitem, target_name
 from reducer.worker.pytorch.literals import argument
-from reducer.worker.pytorch.loading import MODULE
+from reducer.worker.pytorch.loading import HELD
 
 CLASS = "Reduced"
 # Namespaces of operators that torch itself brings.
@@ -149,12 +149,12 @@ def _registrar(space: str, source: str) -> str | None:
     for name, definition in getattr(custom_ops, "OPDEFS", {}).items():
         if name.startswith(f"{space}::") and name.partition("::")[2] in source:
             module = str(getattr(getattr(definition, "_init_fn", None), "__module__", ""))
-            if module in sys.modules and module != MODULE:
+            if module in sys.modules and module not in HELD:
                 return module
     for name, held in list(sys.modules.items()):
         file = getattr(held, "__file__", None) or ""
         inside = name == space or name.startswith(f"{space}.")
-        if inside and file.endswith(".py") and _registers(file, space, source):
+        if name not in HELD and inside and file.endswith(".py") and _registers(file, space, source):
             return name
     return space if space in sys.modules else None
 
@@ -169,10 +169,11 @@ def _registers(path: str, space: str, source: str) -> bool:
     return any(f"{space}::{name}" in text for name in re.findall(rf"torch\.ops\.{space}\.(\w+)", source))
 
 
-def module_of(source: str, saved: Mapping[str, Any], made: str = "") -> Any:
+def module_of(source: str, saved: Mapping[str, Any], made: str = "", imports: Sequence[str] = ()) -> Any:
     """The module that the text describes; `made` is the expression that makes it, where it is not Reduced()."""
     import torch
 
     space: dict[str, Any] = {"torch": torch, "saved": saved, "operator": __import__("operator")}
-    exec(compile(source, "<model>", "exec"), space)  # our own text
+    for text in ("\n".join(imports), source):
+        exec(compile(text, "<model>", "exec"), space)  # our own text
     return eval(made or f"{CLASS}().eval()", space)  # our own text, as well

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from reducer.worker.pytorch.loading import MODULE
+from reducer.worker.pytorch.loading import HELD
 
 # Where torch gives a name to what it holds in private modules.
 ALIASES = ("torch.nn.functional",)
@@ -28,7 +28,7 @@ def named(thing: Any) -> Named | None:
     module, path = getattr(thing, "__module__", None), getattr(thing, "__qualname__", "")
     if not isinstance(module, str) or not path or "<" in path or _found(module, path) is not thing:
         return None
-    if module == MODULE:
+    if module in HELD:
         return Named(path, own=path.partition(".")[0])
     if module == "__main__":
         return None
@@ -49,7 +49,8 @@ def function_of(frame: Any) -> Any:
 def space() -> dict[str, Any]:
     """The names that the code may use here: the user's own, torch and all that is loaded."""
     loaded = {name: held for name, held in list(sys.modules.items()) if "." not in name}
-    return {**loaded, **vars(sys.modules[MODULE])} if MODULE in sys.modules else loaded
+    own = {name: held for module in HELD if module in sys.modules for name, held in vars(sys.modules[module]).items()}
+    return {**loaded, **own}
 
 
 def _found(module: str, path: str) -> Any:

@@ -24,12 +24,12 @@ def made_of(arguments: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...]]:
     import torch
 
     for line in arguments["imports"]:
-        importlib.import_module(line.removeprefix("import "))
+        importlib.import_module(line.removeprefix("import "))  # before the seed: it may draw numbers
     saved = dict(np.load(arguments["npz"])) if arguments.get("npz") else {}
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
     inputs = tuple(literals.evaluate(code, saved) for _, code in arguments["inputs"])
-    return module_of(arguments["source"], saved, arguments.get("made", "")), inputs
+    return module_of(arguments["source"], saved, arguments.get("made", ""), arguments["imports"]), inputs
 
 
 def verified(arguments: Mapping[str, Any]) -> Report:
@@ -37,6 +37,8 @@ def verified(arguments: Mapping[str, Any]) -> Report:
     import torch
 
     options = {**arguments["options"], "measure": True}
+    if arguments.get("shapes"):
+        options["dynamic_shapes"] = literals.evaluate(arguments["shapes"], {})
     try:
         model, inputs = made_of(arguments)
         with torch.no_grad():
