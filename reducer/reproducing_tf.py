@@ -85,7 +85,7 @@ def _with_script(
         timeout_seconds=oracle.limits.full,
         rtol=rtol,
         atol=atol,
-        mismatch=target.kind if target.stage == "compare" else "",
+        mismatch=(report.get("difference") or {}).get("kind", target.kind) if target.stage == "compare" else "",
         model_code=form["code"],
         model_text=None if form["text"] else fallback,
         feeds=described(feeds),
@@ -174,11 +174,12 @@ def described(feeds: Mapping[str, Value]) -> tuple[Feed, ...]:
 
 
 def _excerpt(outputs: Mapping[str, Value]) -> str:
-    """The first output in a few words."""
-    for name, value in outputs.items():
+    """The first output in a few words; its name is that of the source's node, which says nothing here."""
+    for value in outputs.values():
         array = np.asarray(value)
         head = np.array2string(array.ravel()[:8], threshold=8)
-        return f"{name}: {array.dtype.name} {list(array.shape)} {head}"
+        more = f", the first of {len(outputs)} outputs" if len(outputs) > 1 else ""
+        return f"{array.dtype.name} {list(array.shape)} {head}{more}"
     return ""
 
 
@@ -186,6 +187,6 @@ def _actual(report: Mapping[str, Any]) -> str:
     difference = report.get("difference")
     if difference is not None:
         size = f" by up to {difference['abs']:.4g}" if difference.get("abs") is not None else ""
-        return f"{difference['output']}: differs in {difference['kind']}{size}"
+        return f"differs in {difference['kind']}{size}"
     cause = cause_of(report)
     return f"{cause['error']}: {cause['message']}"[:1500]

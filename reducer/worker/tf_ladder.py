@@ -26,9 +26,10 @@ def climb(
     settings: {"runtime": options of the onnxruntime backend, "compare": as tasks.climb takes it, "check": bool,
     "run": bool, "nchw_in", "nchw_out", "leave": folder for the converted model, if wanted}. Reply: {"rungs": [{stage,
     backend, outcome, message, seconds}], "failure": {stage, backend, error, message, frame} or None, "difference",
-    "seen", "log", "bytes"}.
+    "differences", "seen", "log", "bytes"}: the gravest difference, and that of every output that differs.
     """
-    report: Report = {"rungs": [], "failure": None, "difference": None, "seen": 0.0, "log": conversion.log.to_wire()}
+    report: Report = {"rungs": [], "failure": None, "difference": None, "differences": [], "seen": 0.0}
+    report["log"] = conversion.log.to_wire()
     if conversion.error is not None or conversion.model is None:
         _note(report, "convert", "tf2onnx", conversion.error or {}, 0.0)
         return report
@@ -150,6 +151,8 @@ def _compare(
     if len(left) == len(right):
         found = worst_difference(left, right, [n for n in right if n not in compare.get("skip", ())], tolerance)
         worst, seen = found["worst"], found["seen"]
+        each = [worst_difference(left, right, [n], tolerance)["worst"] for n in right] if worst else []
+        report["differences"] = [one for one in each if one is not None]
     report["difference"], report["seen"] = worst, seen
     outcome = "differs" if worst else "passed"
     message = f"{worst['kind']} of {worst['output']!r}" if worst else f"largest difference {seen:.3g}"
