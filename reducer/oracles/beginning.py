@@ -44,7 +44,7 @@ def beginnings(host: Host, program: GraphProgram, how: Mapping[str, Any], second
     if len(program.records) == 1:
         return [Beginning(program.records[0])]  # there is no other
     source = program.source
-    tensors = [t.name for r in program.records for t in r.outputs if t.can_cut]
+    tensors = [t.name for r in program.records for t in r.outputs if t.value is not None]
     if len(tensors) > MOST_TENSORS:
         return []
     try:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from reducer.worker.tf_graph import Candidate
+from reducer.worker.tf_text import graph_text
 
 # More elements than that do not stand in the script but beside it.
 MOST_LITERALS = 64
@@ -252,9 +253,8 @@ def _ordered(by_name: dict[str, Any]) -> list[Any]:
 def graph_code(candidate: Candidate) -> str:
     """The last resort: the GraphDef as text, imported into a tf.function. Raises NoCode when it is too long."""
     import tensorflow as tf
-    from google.protobuf import text_format
 
-    text = text_format.MessageToString(candidate.graph)
+    text = graph_text(candidate.graph)
     if candidate.captured:
         raise NoCode("a graph as text captures nothing")
     if len(text) > MOST_TEXT or "'''" in text:

@@ -1,4 +1,4 @@
-"""Wrong outputs whose kind changes on the way: an infinity inside becomes a NaN, and another output shows it as it is."""
+"""Wrong outputs whose kind changes on the way: an infinity becomes a NaN, and another output shows it as it is."""
 
 from __future__ import annotations
 
