@@ -98,9 +98,7 @@ class ConversionOracle:
 
     def judge(self, program: Any) -> Judgement:
         """The verdict on a candidate, in a warm worker."""
-        # TensorFlow keeps functions by name for the life of a process: another candidate's of that name would clash.
-        calls = self.public and any(ref.path for ref in program.nodes())
-        judgement = self._judge(program, self.how, self.limits.candidate, fresh=calls, public=self.public)
+        judgement = self._judge(program, self.how, self.limits.candidate, public=self.public)
         self._current[id(judgement)] = judgement
         return judgement
 
@@ -136,6 +134,8 @@ class ConversionOracle:
         outputs. Raises EditConflict, ToolFault."""
         left = {"leave": more.pop("leave")} if "leave" in more else {}
         arguments = {"order": program.order(), "how": how.to_wire(), **more}
+        # TensorFlow keeps functions by name for the life of a process: another candidate's of that name would clash.
+        fresh = fresh or (bool(more.get("public")) and any(ref.path for ref in program.nodes()))
         needs_run = self.target.stage in ("run", "compare") or bool(more.get("keep"))
         arguments["settings"] = {**ladder_settings(how, self.tolerance, run=needs_run), **left}
         answer = self.host.call(Call(self.task, arguments, (), seconds), fresh=fresh)
