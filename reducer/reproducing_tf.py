@@ -93,7 +93,7 @@ def _with_script(
         timeout_seconds=oracle.limits.full,
         rtol=rtol,
         atol=atol,
-        mismatch=target.kind if target.stage == "compare" else "",
+        mismatch=(report.get("difference") or {}).get("kind", target.kind) if target.stage == "compare" else "",
         model_code=form["code"],
         model_text=None if form["text"] else fallback,
         feeds=described(feeds),

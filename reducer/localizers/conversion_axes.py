@@ -55,8 +55,7 @@ class Axes:
         signature = self.oracle.signature(seen)
         if signature is None:
             return PASSES, ""
-        target = self.oracle.target
-        if (signature.kind, signature.detail) == (target.kind, target.detail):
+        if self.oracle.alike(signature):
             return FAILS, signature.detail
         return DIFFERS, f"{signature.stage}: {signature.kind}: {signature.detail}"[:200]
 

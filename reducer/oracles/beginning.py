@@ -7,6 +7,7 @@ the output that differs though what it reads does not, seen by converting the gr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from reducer.errors import EditConflict, ToolFault
@@ -22,13 +23,27 @@ MOST_TENSORS = 1500
 BEGINS = "begins at "
 
 
-def beginnings(host: Host, program: GraphProgram, how: Mapping[str, Any], seconds: float) -> list[GraphRecord]:
+@dataclass(frozen=True)
+class Beginning:
+    """A node with which something wrong begins, and the kind of the difference there: empty where it was not asked
+    for, since the node is the only one and its outputs are what is compared."""
+
+    record: GraphRecord
+    kind: str = ""
+
+    @property
+    def op_type(self) -> str:
+        """The operator."""
+        return self.record.ref.op_type
+
+
+def beginnings(host: Host, program: GraphProgram, how: Mapping[str, Any], seconds: float) -> list[Beginning]:
     """Nodes whose output differs while what they read agrees, in program order; none when it cannot be told, such as
     when the failure is gone with so many outputs. `how` is {"how", "settings"} on the wire. Raises ToolFault."""
     if len(program.records) == 1:
-        return list(program.records)  # there is no other
+        return [Beginning(program.records[0])]  # there is no other
     source = program.source
-    tensors = [t.name for r in program.records for t in r.outputs if t.can_cut]
+    tensors = [t.name for r in program.records for t in r.outputs if t.value is not None]
     if len(tensors) > MOST_TENSORS:
         return []
     try:
@@ -42,12 +57,13 @@ def beginnings(host: Host, program: GraphProgram, how: Mapping[str, Any], second
         raise ToolFault(f"a fault of onnx-reduce in the worker:\n{answer.stderr}")
     if answer.outcome != RETURNED:
         return []
-    wrong = set(answer.value["differing"])
-    return [
-        record
-        for record in program.records
-        if any(t.name in wrong for t in record.outputs) and not any(name in wrong for name in record.reads)
-    ]
+    wrong = answer.value["differing"]
+    found = []
+    for record in program.records:
+        kind = next((wrong[t.name] for t in record.outputs if t.name in wrong), None)
+        if kind is not None and not any(name in wrong for name in record.reads):
+            found.append(Beginning(record, kind))
+    return found
 
 
 def leading_to(program: GraphProgram, tensor: str) -> frozenset[NodeId]:

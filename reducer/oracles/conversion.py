@@ -8,12 +8,11 @@ from typing import Any
 
 from reducer.engine.verdict import Judgement, Verdict
 from reducer.errors import EditConflict, ToolFault
-from reducer.oracles.beginning import BEGINS, beginnings, leading_to, widened
-from reducer.oracles.conversion_signature import died_signature, same, signature_of
+from reducer.oracles.beginning import BEGINS, Beginning, beginnings, leading_to, widened
+from reducer.oracles.conversion_signature import died_signature, difference_of, same, signature_of, wrong_output
 from reducer.oracles.limits import Limits
 from reducer.programs.base import Program
 from reducer.programs.graphdef import GraphProgram
-from reducer.programs.graphdef_source import GraphRecord
 from reducer.signature import NEVER_A_MATCH, FailureSignature, Vocabulary
 from reducer.testcase import NARROW_TOLERANCE, Tolerance
 from reducer.worker import protocol
@@ -98,9 +97,7 @@ class ConversionOracle:
 
     def judge(self, program: Any) -> Judgement:
         """The verdict on a candidate, in a warm worker."""
-        # TensorFlow keeps functions by name for the life of a process: another candidate's of that name would clash.
-        calls = self.public and any(ref.path for ref in program.nodes())
-        judgement = self._judge(program, self.how, self.limits.candidate, fresh=calls, public=self.public)
+        judgement = self._judge(program, self.how, self.limits.candidate, public=self.public)
         self._current[id(judgement)] = judgement
         return judgement
 
@@ -136,6 +133,8 @@ class ConversionOracle:
         outputs, `measure` asks for a wrong output in numbers. Raises EditConflict, ToolFault."""
         asked = {name: more.pop(name) for name in ("leave", "measure") if name in more}
         arguments = {"order": program.order(), "how": how.to_wire(), **more}
+        # TensorFlow keeps functions by name for the life of a process: another candidate's of that name would clash.
+        fresh = fresh or (bool(more.get("public")) and any(ref.path for ref in program.nodes()))
         needs_run = self.target.stage in ("run", "compare") or bool(more.get("keep"))
         arguments["settings"] = {**ladder_settings(how, self.tolerance, run=needs_run), **asked}
         answer = self.host.call(Call(self.task, arguments, (), seconds), fresh=fresh)
@@ -149,7 +148,7 @@ class ConversionOracle:
             self.limits.saw(answer.seconds)
         return Seen(answer.value, answer.blobs)
 
-    def beginnings(self, program: GraphProgram, how: How | None = None) -> list[GraphRecord]:
+    def beginnings(self, program: GraphProgram, how: How | None = None) -> list[Beginning]:
         """Nodes with which a wrong output begins, as far as it can be told. Raises ToolFault."""
         how = how or self.how
         settings = ladder_settings(how, self.tolerance)
@@ -158,15 +157,17 @@ class ConversionOracle:
         arguments = {"how": how.to_wire(), "settings": settings}
         return beginnings(self.host, program, arguments, self.limits.full)
 
-    def aim_at_beginning(self, program: GraphProgram, output: str | None = None) -> list[GraphRecord]:
+    def aim_at_beginning(self, program: GraphProgram, output: str | None = None) -> list[Beginning]:
         """Hold on to the operator with which the wrong output begins, where that can be told: the first one on the
-        way to the tensor `output`. Gives all the nodes with which something begins."""
+        way to the tensor `output`; and to the kind of the difference there, since a NaN may follow from an infinity.
+        Gives all the nodes with which something begins."""
         if self.target.stage != "compare" or self.target.context == CURED:
             return []
         found = self.beginnings(program)
         way = leading_to(program, output) if output else frozenset()
-        first = next((r for r in found if r.ref.id in way), found[0] if found else None)
-        self.target = replace(self.target, context=f"{BEGINS}{first.ref.op_type}" if first else "")
+        first = next((b for b in found if b.record.ref.id in way), found[0] if found else None)
+        wrong = wrong_output(first.kind if first and first.kind else self.target.kind)
+        self.target = replace(wrong, context=f"{BEGINS}{first.op_type}" if first else "")
         return found
 
     def signature(self, seen: Seen) -> FailureSignature | None:
@@ -177,6 +178,13 @@ class ConversionOracle:
         if new:
             known = Vocabulary(known.names | frozenset(new.values()), known.op_types)
         return signature_of(seen.reply["report"], known, self.target)
+
+    def alike(self, signature: FailureSignature) -> bool:
+        """Whether it may be the target. Where a difference begins is asked apart, and its kind at an output may be
+        another than there."""
+        if self.target.context.startswith(BEGINS):
+            return signature.stage == self.target.stage
+        return same(signature, self.target)
 
     def _judge(self, program: Any, how: How, seconds: float, *, fresh: bool = False, public: bool = False) -> Judgement:
         try:
@@ -195,9 +203,9 @@ class ConversionOracle:
             return Judgement(Verdict.PASSED)
         if signature.kind in NEVER_A_MATCH or (signature.kind == "hang" and self.target.kind != "hang"):
             return Judgement(Verdict.UNRESOLVED, reason=signature.detail)
-        if not same(signature, self.target):
+        if not self.alike(signature):
             return Judgement(Verdict.SLIPPED, signature.id, reason=signature.detail)
-        difference = None if seen.died else seen.reply["report"]["difference"]
+        difference = None if seen.died else difference_of(seen.reply["report"], self.target)
         if difference is not None and difference["excess"] < self.least:
             return Judgement(Verdict.UNRESOLVED, signature.id, reason="the difference is near the tolerance")
         if self.target.context == CURED and not self._cured(program, way):
@@ -208,17 +216,18 @@ class ConversionOracle:
         return Judgement(Verdict.INTERESTING, self.target.id)
 
     def _same_beginning(self, program: Any, how: How, signature: FailureSignature) -> Judgement:
-        """Interesting when what is wrong begins at the same operator; in doubt it is not."""
+        """Interesting when what is wrong begins at the same operator in the same kind; in doubt it is not."""
         try:
-            found = [f"{BEGINS}{record.ref.op_type}" for record in self.beginnings(program, how)]
+            begun = self.beginnings(program, how)
         except ToolFault as fault:
             return Judgement(Verdict.UNRESOLVED, reason=str(fault))
-        if self.target.context in found:
+        found = [replace(wrong_output(b.kind or signature.kind), context=f"{BEGINS}{b.op_type}") for b in begun]
+        if self.target in found:
             return Judgement(Verdict.INTERESTING, self.target.id)
         if not found:
             return Judgement(Verdict.UNRESOLVED, signature.id, reason="it cannot be told where the difference begins")
-        other = replace(signature, context=found[0])
-        return Judgement(Verdict.SLIPPED, other.id, reason=f"{signature.detail}; {found[0]}")
+        other = replace(signature, context=found[0].context)
+        return Judgement(Verdict.SLIPPED, other.id, reason=f"{signature.detail}; {found[0].context}")
 
     def _cured(self, program: Any, way: tuple[How, float, bool, bool]) -> bool:
         how, seconds, fresh, public = way

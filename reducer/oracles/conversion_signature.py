@@ -39,7 +39,8 @@ def signature_of(
     `wanted` is taken if it is among them."""
     failure = report["failure"]
     if failure is None:
-        return _of_difference(report["difference"]) if report["difference"] else None
+        difference = difference_of(report, wanted)
+        return wrong_output(difference["kind"]) if difference else None
     stage, log = failure["stage"], report["log"]
     if stage in ("load", "run"):
         missing = _missing(failure["message"], log["unsupported"], wanted)
@@ -80,8 +81,16 @@ def _of_exception(stage: str, error: Mapping[str, str], vocabulary: Vocabulary) 
     return FailureSignature(stage, "tf2onnx", error["error"], detail)
 
 
-def _of_difference(difference: Mapping[str, Any]) -> FailureSignature:
-    kind = difference["kind"]
+def difference_of(report: Report, wanted: FailureSignature | None = None) -> Mapping[str, Any] | None:
+    """The gravest difference; of several outputs that differ, one in the kind of `wanted` where there is one."""
+    kind = wanted.kind if wanted is not None else ""
+    ours = [one for one in report.get("differences", ()) if one["kind"] == kind]
+    worst: Mapping[str, Any] | None = report["difference"]
+    return max(ours, key=lambda one: float(one["excess"]), default=worst)
+
+
+def wrong_output(kind: str) -> FailureSignature:
+    """The identity of an output that differs in this kind."""
     return FailureSignature("compare", "tf2onnx", kind, f"{kind} differs: the converted model against TensorFlow")
 
 

@@ -155,7 +155,7 @@ class GraphProgram(Program):
         """The edge that stays an input because otherwise none would: all of the graph would be folded away."""
         if any(self._wanted(name) is CutMode.INPUT for name in self.boundary):
             return None
-        return max(self.boundary, key=lambda n: (_elements(self.tensor(n).value), n), default=None)
+        return max(self.boundary, key=lambda n: (_elements(self.tensor(n).fed), n), default=None)
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
@@ -171,14 +171,19 @@ class GraphProgram(Program):
             for tensor in record.outputs:
                 readers = self.source.readers.get(tensor.name, ())
                 asked = tensor.name in self.source.ends or any(reader not in inside for reader in readers)
-                if asked and tensor.can_cut and tensor.name not in self.muted:
+                if asked and tensor.value is not None and tensor.name not in self.muted:
                     found.append(tensor.name)
         return tuple(found)
 
     @cached_property
+    def _stands_in(self) -> bool:
+        """Whether something is fed that the source never made: what was recorded behind it may be another value."""
+        return any(self.source.tensors[name].value is None for name in self.boundary)
+
+    @cached_property
     def all_values(self) -> Mapping[str, ValueRef]:
         """Everything that is fed or constant, by tensor name."""
-        refs = {n: self.values.get(n) or self.source.tensors[n].value for n in self.boundary}
+        refs = {n: self.values.get(n) or self.source.tensors[n].fed for n in self.boundary}
         refs.update({n: self.values.get(n) or self.source.constants.get(n) for n in self.constants})
         return {name: ref for name, ref in refs.items() if ref is not None}
 
@@ -224,7 +229,7 @@ class GraphProgram(Program):
             "outputs": list(self.outputs),
             "expected": expected,
             "captured": list(self.captures),
-            "recompute": any(name in self.all_values for name in self.values),
+            "recompute": any(name in self.all_values for name in self.values) or self._stands_in,
             "renamed": self.renamed,
         }
 

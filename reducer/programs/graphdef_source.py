@@ -22,18 +22,25 @@ SILENT = ("NoOp",)
 @dataclass(frozen=True)
 class Tensor:
     """One output of a node. `shape` is the static one, None per unknown dim or as a whole; `value` is None where
-    none could be recorded; `by_shape`: it follows from the shapes of the inputs alone."""
+    none could be recorded; `by_shape`: it follows from the shapes of the inputs alone. `stand_in` may be fed for a
+    value that does not exist, but is never the right output."""
 
     name: str
     dtype: str
     shape: tuple[int | None, ...] | None
     value: ValueRef | None
     by_shape: bool = False
+    stand_in: ValueRef | None = None
 
     @property
     def can_cut(self) -> bool:
         """Whether a Placeholder or Const can stand where this edge was."""
-        return self.value is not None
+        return self.fed is not None
+
+    @property
+    def fed(self) -> ValueRef | None:
+        """What is fed where this edge was cut."""
+        return self.value or self.stand_in
 
 
 @dataclass(frozen=True)
@@ -142,4 +149,5 @@ def _tensor(wire: Mapping[str, Any]) -> Tensor:
         None if shape is None else tuple(shape),
         None if value is None else ValueRef.from_wire(value),
         wire["by_shape"],
+        ValueRef.from_wire(wire["stand_in"]) if wire.get("stand_in") else None,
     )

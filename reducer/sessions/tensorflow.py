@@ -244,8 +244,8 @@ class TensorFlowSession(Session):
         oracle = aim.oracle
         found = oracle.aim_at_beginning(program, output)
         # Those of the same type first: only they are the failure that is followed.
-        ours = [r.ref.id for r in found if oracle.target.context.endswith(f" {r.ref.op_type}")]
-        return as_seeds(program, [*ours, *(r.ref.id for r in found)])
+        ours = [b.record.ref.id for b in found if oracle.target.context.endswith(f" {b.op_type}")]
+        return as_seeds(program, [*ours, *(b.record.ref.id for b in found)])
 
     def _reduce_layers(self, aim: Aim) -> Finding:
         """The failure is not in the graph: reduce the Keras layers, when there are any."""

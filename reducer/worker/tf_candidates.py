@@ -166,7 +166,7 @@ def handlers(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ..
 def differing(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
     """Convert once with many tensors as outputs (order["outputs"]) and say which differ from what TensorFlow makes.
 
-    Reply: {"differing": [names], "error": why nothing can be said, or empty}.
+    Reply: {"differing": {name: kind}, "error": why nothing can be said, or empty}.
     """
     quiet()
     import tensorflow as tf
@@ -182,20 +182,17 @@ def differing(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, .
         candidate = Candidate(arguments["order"])
         right = candidate.expected()
     except (ValueError, TypeError, tf.errors.OpError) as error:
-        return {"differing": [], "error": f"{type(error).__name__}: {str(error)[:200]}"}, ()
+        return {"differing": {}, "error": f"{type(error).__name__}: {str(error)[:200]}"}, ()
     context.stage("convert")
     conversion = convert_graph(candidate.graph, candidate.given, candidate.outputs, How.from_wire(arguments["how"]))
     if conversion.model is None:
-        return {"differing": [], "error": "the graph with all its tensors as outputs does not convert"}, ()
+        return {"differing": {}, "error": "the graph with all its tensors as outputs does not convert"}, ()
     try:
         context.stage("load")
         run = OnnxRuntime().open(conversion.model, settings["runtime"])
         made = run(dict(zip(conversion.inputs, candidate.feeds, strict=True)))
     except Exception as error:  # noqa: BLE001 - a system under test
-        return {"differing": [], "error": f"{type(error).__name__}: {str(error)[:200]}"}, ()
-    wrong = [
-        name
-        for name, value in zip(candidate.outputs, right, strict=True)
-        if value is not None and name in made and difference(made[name], value, tolerance)["kind"]
-    ]
-    return {"differing": wrong, "error": ""}, ()
+        return {"differing": {}, "error": f"{type(error).__name__}: {str(error)[:200]}"}, ()
+    known = [(n, v) for n, v in zip(candidate.outputs, right, strict=True) if v is not None and n in made]
+    kinds = {name: difference(made[name], value, tolerance)["kind"] for name, value in known}
+    return {"differing": {name: kind for name, kind in kinds.items() if kind}, "error": ""}, ()

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from reducer.worker.tf_graph import Candidate
+from reducer.worker.tf_text import graph_text
 
 # More elements than that do not stand in the script but beside it.
 MOST_LITERALS = 64
@@ -130,19 +131,20 @@ class _Writer:
         if definition is None or function is None:
             raise NoCode(f"{node.op} is no operator that can be called")
         name, parameters = function
-        arguments = self._inputs(node, definition)
+        called = names_in_python(definition, parameters)
+        arguments = self._inputs(node, definition, called)
         for attribute in definition.attr:
-            if attribute.name in parameters and attribute.name not in ("name",):
+            if attribute.name in called and attribute.name not in ("name",):
                 given = node.attr.get(attribute.name, attribute.default_value)
                 if not (attribute.HasField("default_value") and given == attribute.default_value):
-                    arguments.append(f"{attribute.name}={_attribute(attribute.type, given)}")
+                    arguments.append(f"{called[attribute.name]}={_attribute(attribute.type, given)}")
         outputs = definition.output_arg
         lists = [o for o in outputs if o.number_attr or o.type_list_attr]
         if not outputs or (lists and len(outputs) > 1):
             raise NoCode(f"{node.op} has no outputs, or lists of them")
         return f"{name}({', '.join(arguments)})", bool(lists) or len(outputs) > 1
 
-    def _inputs(self, node: Any, definition: Any) -> list[str]:
+    def _inputs(self, node: Any, definition: Any, called: dict[str, str]) -> list[str]:
         given = [text for text in node.input if not text.startswith("^")]
         arguments = []
         for argument in definition.input_arg:
@@ -151,21 +153,35 @@ class _Writer:
             elif argument.type_list_attr:
                 count = len(node.attr[argument.type_list_attr].list.type)
             else:
-                arguments.append(f"{argument.name}={self._reference(given.pop(0))}")
+                arguments.append(f"{called[argument.name]}={self._reference(given.pop(0))}")
                 continue
             taken, given = given[:count], given[count:]
-            arguments.append(f"{argument.name}=[{', '.join(map(self._reference, taken))}]")
+            arguments.append(f"{called[argument.name]}=[{', '.join(map(self._reference, taken))}]")
         return arguments
 
 
-def _function(op: str) -> tuple[str, set[str]] | None:
+def names_in_python(definition: Any, parameters: list[str]) -> dict[str, str]:
+    """How Python calls the inputs and attributes of an operator. Some have another name there (`axis` for
+    `reduction_indices`): those come in the same order. Attributes that follow from the inputs are no parameters.
+    Raises NoCode."""
+    inferred = {name for a in definition.input_arg for name in (a.type_attr, a.number_attr, a.type_list_attr)}
+    asked = [a.name for a in (*definition.input_arg, *definition.attr) if a.name not in inferred]
+    called = {name: name for name in asked if name in parameters}
+    others = [name for name in parameters if name not in called and name != "name"]
+    renamed = [name for name in asked if name not in called]
+    if len(renamed) != len(others):
+        raise NoCode(f"{definition.name}: {renamed} have no names in Python")
+    return {**called, **dict(zip(renamed, others, strict=True))}
+
+
+def _function(op: str) -> tuple[str, list[str]] | None:
     """(how to call it, its parameters): the public endpoint of the generated function, else tf.raw_ops."""
     import tensorflow as tf
 
     raw = getattr(tf.raw_ops, op, None)
     if raw is None:
         return None
-    parameters = set(inspect.signature(raw).parameters)
+    parameters = list(inspect.signature(raw).parameters)
     plain = inspect.unwrap(raw)
     # The module of generated functions holds the one that is exported under its public name.
     exported = getattr(sys.modules.get(plain.__module__), plain.__name__, None)
@@ -173,7 +189,7 @@ def _function(op: str) -> tuple[str, set[str]] | None:
         found: Any = tf
         for part in name.split("."):
             found = getattr(found, part, None)
-        if found is not None and set(inspect.signature(found).parameters) == parameters:
+        if found is not None and set(inspect.signature(found).parameters) == set(parameters):
             return f"tf.{name}", parameters
     return f"tf.raw_ops.{op}", parameters
 
@@ -252,9 +268,8 @@ def _ordered(by_name: dict[str, Any]) -> list[Any]:
 def graph_code(candidate: Candidate) -> str:
     """The last resort: the GraphDef as text, imported into a tf.function. Raises NoCode when it is too long."""
     import tensorflow as tf
-    from google.protobuf import text_format
 
-    text = text_format.MessageToString(candidate.graph)
+    text = graph_text(candidate.graph)
     if candidate.captured:
         raise NoCode("a graph as text captures nothing")
     if len(text) > MOST_TEXT or "'''" in text:

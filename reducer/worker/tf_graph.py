@@ -16,9 +16,9 @@ import numpy as np
 from reducer.values import ValueRef, append_values
 from reducer.worker.tf_ladder import as_array
 from reducer.worker.tf_names import rename, renamed
+from reducer.worker.tf_values import UNCUTTABLE, recordable, recorded, stand_in
 
 LEAVES = ("Const", "Placeholder", "PlaceholderWithDefault")
-UNCUTTABLE = ("resource", "variant")
 # Facts that an edit makes stale; TensorFlow infers them again.
 STALE = ("_class", "_output_shapes", "_has_manual_control_dependencies")
 # Only the shape of what comes in decides what comes out.
@@ -38,9 +38,10 @@ def load_graph(path: str) -> Any:
 def table_of(path: str, inputs: Sequence[str], feeds: Sequence[Any], store: Path) -> dict[str, Any]:
     """Every node with its edges and the recorded value of every tensor that can be had.
 
-    Reply: {"nodes": [{name, op, inner: [[name, op]], inputs, outputs: [{name, dtype, shape, value, by_shape}]}],
-    "constants": {tensor: value}}, topological. `inner` is what lies in the functions that a node
-    calls; `by_shape`: the value follows from the shapes of the inputs alone.
+    Reply: {"nodes": [{name, op, inner: [[name, op]], inputs, outputs: [{name, dtype, shape, value, by_shape,
+    stand_in}]}], "constants": {tensor: value}}, topological. `inner` is what lies in the functions that a node calls;
+    `by_shape`: the value follows from the shapes of the inputs alone; `stand_in`: zeros for what never gets a value,
+    as on the branch of a switch that is not taken.
     """
     import tensorflow as tf
 
@@ -49,10 +50,12 @@ def table_of(path: str, inputs: Sequence[str], feeds: Sequence[Any], store: Path
     with tf.Graph().as_default() as opened:
         tf.import_graph_def(graph, name="")
         operations = _sorted(opened.get_operations())
-        tensors = [t for op in operations for t in op.outputs if op.type != "Const" and _recordable(t)]
+        tensors = [t for op in operations for t in op.outputs if op.type != "Const" and recordable(t)]
+        dead: list[Any] = []
         with tf.compat.v1.Session(graph=opened) as session:
-            found = _recorded(session, tensors, dict(zip(inputs, feeds, strict=False)))
+            found = recorded(session, tensors, dict(zip(inputs, feeds, strict=False)), dead)
         refs = append_values(store, found)
+        zeros = append_values(store, {t.name: stand_in(t) for t in dead if t.shape.rank is not None})
         shaped: set[str] = set()
         nodes = []
         for op in operations:
@@ -64,7 +67,9 @@ def table_of(path: str, inputs: Sequence[str], feeds: Sequence[Any], store: Path
                     "op": op.type,
                     "inner": [place for f in called_functions(by_name[op.name]) for place in inner.get(f, [])],
                     "inputs": [t.name for t in op.inputs],
-                    "outputs": [_described(t, refs.get(t.name), t.name in shaped) for t in op.outputs],
+                    "outputs": [
+                        _described(t, (refs.get(t.name), zeros.get(t.name)), t.name in shaped) for t in op.outputs
+                    ],
                 }
             )
     constants = [n for n in graph.node if n.op == "Const"]
@@ -108,36 +113,6 @@ def _sorted(operations: Iterable[Any]) -> list[Any]:
     return list(done.values())
 
 
-def _recordable(tensor: Any) -> bool:
-    return tensor.dtype.name.removesuffix("_ref") not in UNCUTTABLE
-
-
-def _recorded(session: Any, tensors: list[Any], feeds: dict[str, Any]) -> dict[str, Any]:
-    """All values in one run; where that fails, halves apart until the tensors that cannot be had are left out.
-    A tensor that a second run gives another value (random numbers) is left out, too."""
-    import tensorflow as tf
-
-    if not tensors:
-        return {}
-    try:
-        first, second = session.run(tensors, feeds), session.run(tensors, feeds)
-    except (tf.errors.OpError, ValueError, TypeError):
-        if len(tensors) == 1:
-            return {}
-        middle = len(tensors) // 2
-        return {**_recorded(session, tensors[:middle], feeds), **_recorded(session, tensors[middle:], feeds)}
-    both = zip(tensors, map(as_array, first), map(as_array, second), strict=True)
-    return {t.name: a for t, a, b in both if _same(a, b)}
-
-
-def _same(a: Any, b: Any) -> bool:
-    if a.shape != b.shape:
-        return False
-    if a.dtype.kind in "OUS":
-        return bool((a == b).all())
-    return bool(((a == b) | ((a != a) & (b != b))).all())
-
-
 def _follows_shapes(op: Any, shaped: set[str]) -> bool:
     if op.type in SHAPE_OPS:
         return True
@@ -145,7 +120,8 @@ def _follows_shapes(op: Any, shaped: set[str]) -> bool:
     return bool(sources) and all(t.name in shaped for t in sources)
 
 
-def _described(tensor: Any, ref: ValueRef | None, by_shape: bool) -> dict[str, Any]:
+def _described(tensor: Any, refs: tuple[ValueRef | None, ValueRef | None], by_shape: bool) -> dict[str, Any]:
+    ref, zeros = refs
     shape = None if tensor.shape.rank is None else tensor.shape.as_list()
     return {
         "name": tensor.name,
@@ -153,6 +129,7 @@ def _described(tensor: Any, ref: ValueRef | None, by_shape: bool) -> dict[str, A
         "shape": shape,
         "value": ref.to_wire() if ref is not None else None,
         "by_shape": by_shape,
+        "stand_in": zeros.to_wire() if zeros is not None else None,
     }
 
 

@@ -30,9 +30,11 @@ def climb(
     "run": bool, "nchw_in", "nchw_out", "leave": folder for the converted model, if wanted, "steps": those of quantized
     outputs}. Reply: {"rungs": [{stage,
     backend, outcome, message, seconds}], "failure": {stage, backend, error, message, frame} or None, "difference",
-    "seen", "log", "bytes"}; with settings["measure"] also "measured", the facts of the difference.
+    "differences", "seen", "log", "bytes"}: the gravest difference, and that of every output that differs; with
+    settings["measure"] also "measured", the facts of the gravest one.
     """
-    report: Report = {"rungs": [], "failure": None, "difference": None, "seen": 0.0, "log": conversion.log.to_wire()}
+    report: Report = {"rungs": [], "failure": None, "difference": None, "differences": [], "seen": 0.0}
+    report["log"] = conversion.log.to_wire()
     if conversion.error is not None or conversion.model is None:
         _note(report, "convert", "tf2onnx", conversion.error or {}, 0.0)
         return report
@@ -155,6 +157,8 @@ def _compare(
     if len(left) == len(right):
         found = worst_difference(left, right, [n for n in right if n not in compare.get("skip", ())], tolerance)
         worst, seen = found["worst"], found["seen"]
+        each = [worst_difference(left, right, [n], tolerance)["worst"] for n in right] if worst else []
+        report["differences"] = [one for one in each if one is not None]
     report["difference"], report["seen"] = worst, seen
     if worst and settings.get("measure") and worst["output"] in left:
         name = worst["output"]

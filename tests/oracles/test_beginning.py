@@ -45,7 +45,8 @@ def test_tolerances_are_widened_for_a_gross_error() -> None:
 def test_a_wrong_output_begins_where_a_handler_is_wrong(faulty_tf_host: Host) -> None:
     program = whole("two_faults", faulty_tf_host)
     found = oracle_of(faulty_tf_host).beginnings(program)
-    assert sorted(record.ref.op_type for record in found) == ["Asinh", "Rint"]
+    assert sorted(b.op_type for b in found) == ["Asinh", "Rint"]
+    assert {b.kind for b in found} == {"value"}
 
 
 @needs_tensorflow

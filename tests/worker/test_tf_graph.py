@@ -176,3 +176,21 @@ def test_any_layers_of_a_functional_model_are_a_model(keep: tuple[str, ...], tf_
     seen = oracle.see(whole.restrict(wanted, {}), How(opset=15), 120.0, entry="from_function")
     assert passes(seen)
     assert seen.reply["report"]["rungs"][-1]["stage"] == "compare"
+
+
+def test_text_with_one_node_a_line_is_the_same_graph() -> None:
+    import tensorflow as tf
+    from google.protobuf import text_format
+
+    from reducer.worker.tf_text import graph_text
+
+    @tf.function(input_signature=[tf.TensorSpec([2], tf.float32)])
+    def looped(x):  # type: ignore[no-untyped-def]
+        return tf.while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, tf.nn.relu(y) + 0.1), [0, x])[1]
+
+    graph = looped.get_concrete_function().graph.as_graph_def()
+    text = graph_text(graph)
+    assert text_format.Parse(text, tf.compat.v1.GraphDef()) == graph
+    inside = sum(len(f.node_def) for f in graph.library.function)
+    assert inside > 3
+    assert len(text.splitlines()) == len(graph.node) + inside + 4 * len(graph.library.function) + 3

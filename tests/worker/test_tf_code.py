@@ -1,0 +1,58 @@
+"""A candidate as Python: operators whose arguments have another name in Python than in the operator's definition."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reducer.worker.tf_code import code_of, names_in_python
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("tf2onnx") is None, reason="the extra tensorflow is not installed"
+)
+
+
+class Cut:
+    """As much of a Candidate as is written down."""
+
+    captured: tuple[str, ...] = ()
+
+    def __init__(self, graph: Any, inputs: list[str], outputs: list[str]) -> None:
+        self.graph, self.inputs, self.outputs = graph, inputs, outputs
+
+
+def test_every_operator_with_a_python_function_has_all_its_names_there() -> None:
+    import tensorflow as tf
+    from tensorflow.python.framework import op_def_registry
+
+    for op in dir(tf.raw_ops):
+        definition = op_def_registry.get(op)
+        if definition is not None:
+            parameters = list(inspect.signature(getattr(tf.raw_ops, op)).parameters)
+            called = names_in_python(definition, parameters)
+            assert set(called.values()) == set(parameters) - {"name"}, op
+
+
+def test_what_is_renamed_in_python_is_written_and_runs() -> None:
+    import tensorflow as tf
+
+    def plain(x: Any) -> Any:
+        first, second = tf.raw_ops.SplitV(value=x, size_splits=[1, 2], axis=1, num_split=2)
+        thin = tf.raw_ops.Squeeze(input=tf.raw_ops.Max(input=first, axis=[0], keep_dims=True), axis=[0])
+        chosen = tf.raw_ops.Select(condition=second > 0.0, x=second, y=-second)
+        return tf.raw_ops.Sum(input=chosen, axis=[1], keep_dims=False) * thin
+
+    spec = tf.TensorSpec([2, 3], tf.float32, name="x")
+    concrete = tf.function(plain, input_signature=[spec]).get_concrete_function()
+    graph = concrete.graph.as_graph_def()
+    code, parameters, saved = code_of(Cut(graph, ["x:0"], [concrete.outputs[0].name]))  # type: ignore[arg-type]
+    assert (parameters, saved) == (["x"], {})
+    assert code.count("axis=") == 4
+    made: dict[str, Any] = {"tf": tf}
+    exec(code, made)
+    value = np.array([[1, -2, 3], [4, 5, -6]], np.float32)
+    np.testing.assert_array_equal(made["model"](value), plain(value))
