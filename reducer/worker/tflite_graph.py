@@ -18,6 +18,8 @@ from reducer.worker.tflite_model import (
     ABSENT,
     IDENTIFIER,
     called_subgraphs,
+    declared_shape,
+    dtype_of,
     feed_and_invoke,
     ids,
     load_model,
@@ -153,14 +155,12 @@ class TfliteCandidate:
     def text(self) -> str:
         """The main graph for a reader, one operator a line."""
         tensors = self.graph.tensors
-        types = {d["index"]: np.dtype(d["dtype"]).name for d in opened(self.content).get_tensor_details()}
 
         def typed(i: int) -> str:
-            tensor = tensors[i]
-            declared = tensor.shape if tensor.shapeSignature is None else tensor.shapeSignature
+            shape = ["?" if n is None else n for n in declared_shape(tensors[i])]
             step = step_of(self.made, self.graph, i)
             quantized = f" {step[0]:g} * (q - {step[1]:g})" if step and len(step) > 1 else ""
-            return f"{own_name(tensor)}: {types.get(i, '?')}{ids(declared)}{quantized}"
+            return f"{own_name(tensors[i])}: {dtype_of(tensors[i])}[{', '.join(map(str, shape))}]{quantized}"
 
         def shown(operator: Any) -> str:
             read = ["None" if i == ABSENT else typed(i) for i in ids(operator.inputs)]

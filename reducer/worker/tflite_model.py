@@ -82,6 +82,21 @@ def has_data(model: Any, tensor: Any) -> bool:
     return bool(tensor.buffer) and model.buffers[tensor.buffer].data is not None and not tensor.isVariable
 
 
+def dtype_of(tensor: Any) -> str:
+    """The numpy name of its type, "str" for strings; resource and variant are no numpy types."""
+    from tensorflow.lite.python.schema_py_generated import TensorType
+
+    names = {value: name.lower() for name, value in vars(TensorType).items() if not name.startswith("_")}
+    found = str(names.get(tensor.type, "?"))
+    return "str" if found == "string" else found
+
+
+def declared_shape(tensor: Any) -> tuple[int | None, ...]:
+    """The shape in the file, None per unknown dim."""
+    shape = tensor.shape if tensor.shapeSignature is None else tensor.shapeSignature
+    return tuple(None if n < 0 else n for n in ids(shape))
+
+
 def options_of(operator: Any) -> dict[str, Any]:
     """Its attributes by name; custom ones are not read."""
     found = operator.builtinOptions or getattr(operator, "builtinOptions2", None)
@@ -91,6 +106,14 @@ def options_of(operator: Any) -> dict[str, Any]:
 def called_subgraphs(operator: Any) -> list[int]:
     """Numbers of the other graphs of the model that it runs: a loop, a branch, a call."""
     return [number for name, number in options_of(operator).items() if "ubgraph" in name and isinstance(number, int)]
+
+
+def has_custom_operators(model: Any) -> bool:
+    """Whether it holds operators that are not TFLite's own: its interpreter knows those of its makers only."""
+    from tensorflow.lite.python.schema_py_generated import BuiltinOperator
+
+    used = {operator.opcodeIndex for graph in model.subgraphs for operator in graph.operators or []}
+    return any(model.operatorCodes[n].builtinCode == BuiltinOperator.CUSTOM for n in used)
 
 
 def step_of(model: Any, graph: Any, tensor: int) -> list[float] | None:
@@ -139,3 +162,13 @@ def feed_and_invoke(interpreter: Any, feeds: Sequence[Any]) -> None:
 def _text(value: Any) -> Any:
     flat = [item if isinstance(item, bytes) else str(item).encode() for item in value.ravel()]
     return np.array(flat, dtype=object).reshape(value.shape)
+
+
+@lru_cache(maxsize=4)
+def runs(path: str) -> bool:
+    """Whether TFLite's interpreter takes the model in this file; one with custom operators may still be converted."""
+    try:
+        opened(Path(path).read_bytes())
+    except (ValueError, RuntimeError):
+        return False
+    return True

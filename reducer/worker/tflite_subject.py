@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from reducer.worker.tf_subject import Input, Refused, Subject
+from reducer.worker.tf_subject import Entry, Input, Refused, Subject
 from reducer.worker.tflite_model import (
     IDENTIFIER,
     Unreadable,
+    declared_shape,
+    dtype_of,
     feed_and_invoke,
+    has_custom_operators,
     ids,
     load_model,
     own_name,
@@ -27,33 +30,52 @@ TEXT = ("bytes_", "str_", "object_")
 def of_tflite(path: Path) -> Subject:
     """The file as a subject. Raises Refused."""
     import tensorflow as tf
-    from tf2onnx import convert
 
     _look_at(path)
 
-    def started() -> Any:
-        interpreter = tf.lite.Interpreter(model_path=str(path))
-        interpreter.allocate_tensors()
-        return interpreter
-
     try:
-        interpreter = started()
+        interpreter = tf.lite.Interpreter(model_path=str(path))  # verifies the flatbuffer
     except (ValueError, RuntimeError) as error:
-        raise Refused(f"TFLite cannot open {path}: {' '.join(str(error).split())[:200]}") from error
+        raise _refused(path, error) from error
+    try:
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        if has_custom_operators(load_model(str(path))):
+            return _only_converted(path)
+        raise _refused(path, error) from error
     inputs = [
         Input(d["name"], _dtype(d), tuple(None if n < 0 else int(n) for n in d["shape_signature"]))
         for d in interpreter.get_input_details()
     ]
 
     def run(values: Sequence[Any]) -> list[Any]:
-        interpreter = started()  # a new one: variables keep what a run leaves in them
+        # A new one: variables keep what a run leaves in them.
+        interpreter = tf.lite.Interpreter(model_path=str(path))
         feed_and_invoke(interpreter, values)
         return [interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()]
 
-    subject = Subject(inputs, run, {"from_tflite": lambda options: convert.from_tflite(str(path), **options)})
+    subject = Subject(inputs, run, _entries(path))
     subject.output_names = [d["name"] for d in interpreter.get_output_details()]
     subject.steps = steps_of_file(path)
     return subject
+
+
+def _refused(path: Path, error: Exception) -> Refused:
+    return Refused(f"TFLite cannot open {path}: {' '.join(str(error).split())[:200]}")
+
+
+def _entries(path: Path) -> dict[str, Entry]:
+    from tf2onnx import convert
+
+    return {"from_tflite": lambda options: convert.from_tflite(str(path), **options)}
+
+
+def _only_converted(path: Path) -> Subject:
+    """A model with operators that TFLite itself does not know here: tf2onnx reads the file alone."""
+    graph = load_model(str(path)).subgraphs[0]
+    tensors = [graph.tensors[i] for i in ids(graph.inputs)]
+    inputs = [Input(own_name(tensor), dtype_of(tensor), declared_shape(tensor)) for tensor in tensors]
+    return Subject(inputs, lambda _: [], _entries(path), runs=False)
 
 
 def _look_at(path: Path) -> None:
