@@ -43,7 +43,7 @@ class Subject:
     raises: frozenset[str] = frozenset({"saved_model"})
     # False where nothing here can run it, only convert it.
     runs: bool = True
-    # Of outputs that hold quantized numbers, as tflite_model.step_of.
+    # Of outputs that hold quantized numbers, as tflite_model.steps_of.
     steps: dict[str, list[float]] = field(default_factory=dict)
 
 

@@ -20,7 +20,7 @@ from reducer.worker.tflite_model import (
     ids,
     load_model,
     own_name,
-    step_of,
+    steps_of,
     tensor_names,
 )
 
@@ -99,14 +99,12 @@ def _dtype(detail: Any) -> str:
 
 
 def steps_of_file(path: Path) -> dict[str, list[float]]:
-    """step_of of every output, by its own name."""
+    """tflite_model.steps_of."""
     try:
         model = load_model(str(path))
     except Unreadable:
         return {}
-    graph = model.subgraphs[0]
-    steps = {own_name(graph.tensors[i]): step_of(model, graph, i) for i in ids(graph.outputs)}
-    return {name: step for name, step in steps.items() if step}
+    return steps_of(model, model.subgraphs[0])
 
 
 def saved_model(path: str, folder: Path) -> dict[str, Any] | None:
@@ -125,7 +123,7 @@ def saved_model(path: str, folder: Path) -> dict[str, Any] | None:
         "path": kept,
         "inputs": [names[i] for i in ids(graph.inputs)],
         "outputs": [names[i] for i in ids(graph.outputs)],
-        "nodes": sum(len(each.operators) for each in model.subgraphs),
+        "nodes": sum(len(each.operators or []) for each in model.subgraphs),
         "renamed": {},
         "form": "tflite",
     }
