@@ -232,7 +232,7 @@ def _evidence(
     if raised:
         first = raised[0]
         return f"{first['frame']} raises {first['error']}: {first['message'][:200]}"
-    makers = ", ".join(dict.fromkeys(handlers.values()))
+    makers = ", ".join(dict.fromkeys(handlers.values())) or TF2ONNX
     if not report:
         return f"{target.detail} (handlers: {makers})"
     if levels.get("none") == PASSES:

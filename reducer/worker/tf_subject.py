@@ -41,7 +41,9 @@ class Subject:
     output_names: list[str] = field(default_factory=list)
     # Entry points that raise what a handler raises, as tf2onnx's command line does.
     raises: frozenset[str] = frozenset({"saved_model"})
-    # Of outputs that hold quantized numbers, as tflite_model.step_of.
+    # False where nothing here can run it, only convert it.
+    runs: bool = True
+    # Of outputs that hold quantized numbers, as tflite_model.steps_of.
     steps: dict[str, list[float]] = field(default_factory=dict)
 
 

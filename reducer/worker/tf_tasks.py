@@ -58,7 +58,8 @@ def observe(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...
     except Refused as refused:
         return {"refused": [str(refused), refused.hint]}, ()
     inputs, ordered = in_order(seen, subject, feeds, expected)
-    report = climb(context, conversion, ordered, {**arguments["settings"], "steps": subject.steps})
+    settings = {**arguments["settings"], "steps": subject.steps, "run": subject.runs}
+    report = climb(context, conversion, ordered, settings)
     seconds = time.perf_counter() - start
     store = Path(arguments["folder"]) / "source_values.bin"
     fed = append_values(store, {i.name: v for i, v in zip(inputs, ordered[0], strict=True)})

@@ -18,6 +18,8 @@ from reducer.worker.tflite_model import (
     ABSENT,
     IDENTIFIER,
     called_subgraphs,
+    declared_shape,
+    dtype_of,
     feed_and_invoke,
     ids,
     load_model,
@@ -26,7 +28,8 @@ from reducer.worker.tflite_model import (
     operator_name,
     options_of,
     own_name,
-    step_of,
+    scale_of,
+    steps_of,
     tensor_names,
 )
 
@@ -72,11 +75,8 @@ class TfliteCandidate:
         return {own_name(self.graph.tensors[new]): self.labels[old] for old, new in self.places.items()}
 
     def steps(self) -> dict[str, list[float]]:
-        """tflite_model.step_of of every output that has one."""
-        found = {
-            n: step_of(self.made, self.graph, i) for n, i in zip(self.outputs, ids(self.graph.outputs), strict=True)
-        }
-        return {name: step for name, step in found.items() if step}
+        """tflite_model.steps_of."""
+        return steps_of(self.made, self.graph)
 
     def expected(self) -> list[Any]:
         """The right outputs: recorded, or what TFLite makes of changed feeds. Raises ValueError, RuntimeError."""
@@ -153,14 +153,12 @@ class TfliteCandidate:
     def text(self) -> str:
         """The main graph for a reader, one operator a line."""
         tensors = self.graph.tensors
-        types = {d["index"]: np.dtype(d["dtype"]).name for d in opened(self.content).get_tensor_details()}
 
         def typed(i: int) -> str:
-            tensor = tensors[i]
-            declared = tensor.shape if tensor.shapeSignature is None else tensor.shapeSignature
-            step = step_of(self.made, self.graph, i)
-            quantized = f" {step[0]:g} * (q - {step[1]:g})" if step and len(step) > 1 else ""
-            return f"{own_name(tensor)}: {types.get(i, '?')}{ids(declared)}{quantized}"
+            shape = ["?" if n is None else n for n in declared_shape(tensors[i])]
+            step = scale_of(tensors[i])
+            quantized = f" {step[0]:g} * (q - {step[1]:g})" if step else ""
+            return f"{own_name(tensors[i])}: {dtype_of(tensors[i])}[{', '.join(map(str, shape))}]{quantized}"
 
         def shown(operator: Any) -> str:
             read = ["None" if i == ABSENT else typed(i) for i in ids(operator.inputs)]

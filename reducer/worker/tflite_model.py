@@ -5,6 +5,7 @@ A flatbuffer is parsed here only, in the worker: what a file says of itself is n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -52,12 +53,21 @@ def op_type(model: Any, operator: Any) -> str:
     from tensorflow.lite.python.schema_py_generated import BuiltinOperator
 
     code = model.operatorCodes[operator.opcodeIndex]
-    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    number = _builtin(code)
     if number == BuiltinOperator.CUSTOM:
         custom = (code.customCode or b"").decode("utf-8", "replace")
         return custom.removeprefix("Flex") if custom.startswith("Flex") else f"TFL_{custom}"
-    names = {value: name for name, value in vars(BuiltinOperator).items() if not name.startswith("_")}
-    return f"TFL_{names.get(number, number)}"
+    return f"TFL_{_names_in(BuiltinOperator).get(number, number)}"
+
+
+def _builtin(code: Any) -> int:
+    """Old files have it in one field, new ones in the other."""
+    return max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
+
+
+@lru_cache(maxsize=4)
+def _names_in(enumeration: type) -> dict[int, str]:
+    return {value: name for name, value in vars(enumeration).items() if not name.startswith("_")}
 
 
 def own_name(tensor: Any) -> str:
@@ -68,7 +78,8 @@ def own_name(tensor: Any) -> str:
 def tensor_names(graph: Any) -> list[str]:
     """A name per tensor: its own where no other has it."""
     own = [own_name(tensor) for tensor in graph.tensors]
-    return [name if name and own.count(name) == 1 else f"{name}#{number}" for number, name in enumerate(own)]
+    count = Counter(own)
+    return [name if name and count[name] == 1 else f"{name}#{number}" for number, name in enumerate(own)]
 
 
 def operator_name(names: Sequence[str], operator: Any, number: int) -> str:
@@ -82,6 +93,20 @@ def has_data(model: Any, tensor: Any) -> bool:
     return bool(tensor.buffer) and model.buffers[tensor.buffer].data is not None and not tensor.isVariable
 
 
+def dtype_of(tensor: Any) -> str:
+    """The numpy name of its type, "str" for strings; resource and variant are no numpy types."""
+    from tensorflow.lite.python.schema_py_generated import TensorType
+
+    found = _names_in(TensorType).get(tensor.type, "?").lower()
+    return "str" if found == "string" else found
+
+
+def declared_shape(tensor: Any) -> tuple[int | None, ...]:
+    """The shape in the file, None per unknown dim."""
+    shape = tensor.shape if tensor.shapeSignature is None else tensor.shapeSignature
+    return tuple(None if n < 0 else n for n in ids(shape))
+
+
 def options_of(operator: Any) -> dict[str, Any]:
     """Its attributes by name; custom ones are not read."""
     found = operator.builtinOptions or getattr(operator, "builtinOptions2", None)
@@ -93,19 +118,29 @@ def called_subgraphs(operator: Any) -> list[int]:
     return [number for name, number in options_of(operator).items() if "ubgraph" in name and isinstance(number, int)]
 
 
-def step_of(model: Any, graph: Any, tensor: int) -> list[float] | None:
-    """[scale, zero point] of a quantized tensor; [scale] of real numbers that were just dequantized; None otherwise."""
-    scale = _scale(graph.tensors[tensor])
-    if scale is not None:
-        return scale
-    maker = next((o for o in graph.operators if tensor in ids(o.outputs)), None)
-    if maker is None or op_type(model, maker) != "TFL_DEQUANTIZE":
-        return None
-    scale = _scale(graph.tensors[ids(maker.inputs)[0]])
-    return scale and scale[:1]
+def has_custom_operators(model: Any) -> bool:
+    """Whether it holds operators that are not TFLite's own: its interpreter knows those of its makers only."""
+    from tensorflow.lite.python.schema_py_generated import BuiltinOperator
+
+    used = {operator.opcodeIndex for graph in model.subgraphs for operator in graph.operators or []}
+    return any(_builtin(model.operatorCodes[n]) == BuiltinOperator.CUSTOM for n in used)
 
 
-def _scale(tensor: Any) -> list[float] | None:
+def steps_of(model: Any, graph: Any) -> dict[str, list[float]]:
+    """By name of the output: [scale, zero point] of a quantized one, [scale] of real numbers that were dequantized."""
+    made = {i: o for o in graph.operators if op_type(model, o) == "TFL_DEQUANTIZE" for i in ids(o.outputs)}
+    steps = {}
+    for number in ids(graph.outputs):
+        step = scale_of(graph.tensors[number])
+        if step is None and number in made:
+            step = (scale_of(graph.tensors[ids(made[number].inputs)[0]]) or [])[:1]
+        if step:
+            steps[own_name(graph.tensors[number])] = step
+    return steps
+
+
+def scale_of(tensor: Any) -> list[float] | None:
+    """[scale, zero point] of a tensor that is quantized as a whole."""
     quantization = tensor.quantization
     if quantization is None or quantization.scale is None or len(quantization.scale) != 1:
         return None
@@ -139,3 +174,13 @@ def feed_and_invoke(interpreter: Any, feeds: Sequence[Any]) -> None:
 def _text(value: Any) -> Any:
     flat = [item if isinstance(item, bytes) else str(item).encode() for item in value.ravel()]
     return np.array(flat, dtype=object).reshape(value.shape)
+
+
+@lru_cache(maxsize=4)
+def runs(path: str) -> bool:
+    """Whether TFLite's interpreter takes the model in this file; one with custom operators may still be converted."""
+    try:
+        opened(Path(path).read_bytes())
+    except (ValueError, RuntimeError):
+        return False
+    return True

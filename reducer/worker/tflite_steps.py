@@ -19,7 +19,7 @@ NEARLY = 1e-3
 def within_a_step(
     made: Mapping[str, Any], right: Mapping[str, Any], steps: Mapping[str, Sequence[float]]
 ) -> dict[str, Any]:
-    """`made` where what lies within a step of `right` is as in `right`. `steps` by output: tflite_model.step_of."""
+    """`made` where what lies within a step of `right` is as in `right`. `steps` by output: tflite_model.steps_of."""
     return {name: _near(value, right.get(name), steps.get(name)) for name, value in made.items()}
 
 

@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from reducer.worker.tf_subject import Input, Refused, Subject
+from reducer.worker.tf_subject import Entry, Input, Refused, Subject
 from reducer.worker.tflite_model import (
     IDENTIFIER,
     Unreadable,
+    declared_shape,
+    dtype_of,
     feed_and_invoke,
+    has_custom_operators,
     ids,
     load_model,
     own_name,
-    step_of,
+    steps_of,
     tensor_names,
 )
 
@@ -27,33 +30,52 @@ TEXT = ("bytes_", "str_", "object_")
 def of_tflite(path: Path) -> Subject:
     """The file as a subject. Raises Refused."""
     import tensorflow as tf
-    from tf2onnx import convert
 
     _look_at(path)
 
-    def started() -> Any:
-        interpreter = tf.lite.Interpreter(model_path=str(path))
-        interpreter.allocate_tensors()
-        return interpreter
-
     try:
-        interpreter = started()
+        interpreter = tf.lite.Interpreter(model_path=str(path))  # verifies the flatbuffer
     except (ValueError, RuntimeError) as error:
-        raise Refused(f"TFLite cannot open {path}: {' '.join(str(error).split())[:200]}") from error
+        raise _refused(path, error) from error
+    try:
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        if has_custom_operators(load_model(str(path))):
+            return _only_converted(path)
+        raise _refused(path, error) from error
     inputs = [
         Input(d["name"], _dtype(d), tuple(None if n < 0 else int(n) for n in d["shape_signature"]))
         for d in interpreter.get_input_details()
     ]
 
     def run(values: Sequence[Any]) -> list[Any]:
-        interpreter = started()  # a new one: variables keep what a run leaves in them
+        # A new one: variables keep what a run leaves in them.
+        interpreter = tf.lite.Interpreter(model_path=str(path))
         feed_and_invoke(interpreter, values)
         return [interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()]
 
-    subject = Subject(inputs, run, {"from_tflite": lambda options: convert.from_tflite(str(path), **options)})
+    subject = Subject(inputs, run, _entries(path))
     subject.output_names = [d["name"] for d in interpreter.get_output_details()]
     subject.steps = steps_of_file(path)
     return subject
+
+
+def _refused(path: Path, error: Exception) -> Refused:
+    return Refused(f"TFLite cannot open {path}: {' '.join(str(error).split())[:200]}")
+
+
+def _entries(path: Path) -> dict[str, Entry]:
+    from tf2onnx import convert
+
+    return {"from_tflite": lambda options: convert.from_tflite(str(path), **options)}
+
+
+def _only_converted(path: Path) -> Subject:
+    """A model with operators that TFLite itself does not know here: tf2onnx reads the file alone."""
+    graph = load_model(str(path)).subgraphs[0]
+    tensors = [graph.tensors[i] for i in ids(graph.inputs)]
+    inputs = [Input(own_name(tensor), dtype_of(tensor), declared_shape(tensor)) for tensor in tensors]
+    return Subject(inputs, lambda _: [], _entries(path), runs=False)
 
 
 def _look_at(path: Path) -> None:
@@ -77,14 +99,12 @@ def _dtype(detail: Any) -> str:
 
 
 def steps_of_file(path: Path) -> dict[str, list[float]]:
-    """step_of of every output, by its own name."""
+    """tflite_model.steps_of."""
     try:
         model = load_model(str(path))
     except Unreadable:
         return {}
-    graph = model.subgraphs[0]
-    steps = {own_name(graph.tensors[i]): step_of(model, graph, i) for i in ids(graph.outputs)}
-    return {name: step for name, step in steps.items() if step}
+    return steps_of(model, model.subgraphs[0])
 
 
 def saved_model(path: str, folder: Path) -> dict[str, Any] | None:
@@ -103,7 +123,7 @@ def saved_model(path: str, folder: Path) -> dict[str, Any] | None:
         "path": kept,
         "inputs": [names[i] for i in ids(graph.inputs)],
         "outputs": [names[i] for i in ids(graph.outputs)],
-        "nodes": sum(len(each.operators) for each in model.subgraphs),
+        "nodes": sum(len(each.operators or []) for each in model.subgraphs),
         "renamed": {},
         "form": "tflite",
     }

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from reducer.values import append_values
+from reducer.values import append_values, dtype_named
+from reducer.worker.tf_inputs import made
 from reducer.worker.tf_ladder import as_array
+from reducer.worker.tf_subject import Input
 from reducer.worker.tflite_model import (
     ABSENT,
     called_subgraphs,
+    declared_shape,
+    dtype_of,
     feed_and_invoke,
     has_data,
     ids,
@@ -20,6 +25,8 @@ from reducer.worker.tflite_model import (
     op_type,
     opened,
     operator_name,
+    own_name,
+    runs,
     tensor_names,
 )
 
@@ -35,12 +42,12 @@ def table_of(path: str, feeds: Sequence[Any], store: Path) -> dict[str, Any]:
     model = load_model(path)
     graph = model.subgraphs[0]
     names = tensor_names(graph)
-    values = recorded(Path(path).read_bytes(), len(graph.tensors), feeds)
+    content = Path(path).read_bytes()
+    values = recorded(content, len(graph.tensors), feeds) if runs(path) else seeded(model, feeds)
     refs = append_values(store, {names[i]: value for i, value in values.items()})
     inputs, read = set(ids(graph.inputs)), {i for o in graph.operators for i in ids(o.inputs)}
     constants = {i for i in read if has_data(model, graph.tensors[i]) and i in values and i not in inputs}
-    made = {i for operator in graph.operators for i in ids(operator.outputs)}
-    edges = constants | inputs | made
+    edges = constants | inputs | {i for operator in graph.operators for i in ids(operator.outputs)}
     shaped: set[int] = set()
 
     def outputs(numbers: Sequence[int]) -> list[dict[str, Any]]:
@@ -73,12 +80,26 @@ def _inner(model: Any, operator: Any, seen: frozenset[int]) -> list[list[str]]:
 
 def recorded(content: bytes, count: int, feeds: Sequence[Any]) -> dict[int, Any]:
     """The value of every tensor that can be had, by its number; one that a second run gives otherwise is left out."""
-    runs = []
+    both: list[dict[int, Any]] = []
     for _ in range(2):
         interpreter = opened(content, keep_all=True)  # a new one: variables keep what a run leaves in them
         feed_and_invoke(interpreter, feeds)
-        runs.append({i: value for i in range(count) if (value := _value(interpreter, i)) is not None})
-    return {i: value for i, value in runs[0].items() if i in runs[1] and _same(value, runs[1][i])}
+        both.append({i: value for i in range(count) if (value := _value(interpreter, i)) is not None})
+    return {i: value for i, value in both[0].items() if i in both[1] and _same(value, both[1][i])}
+
+
+def seeded(model: Any, feeds: Sequence[Any]) -> dict[int, Any]:
+    """Values of a model that nothing here can run: constants as they are, of the rest what the types allow."""
+    graph, found = model.subgraphs[0], {}
+    for number, tensor in enumerate(graph.tensors):
+        kind, shape = dtype_of(tensor), declared_shape(tensor)
+        with contextlib.suppress(TypeError, ValueError, AttributeError):  # no type of numpy's, or no such shape
+            if has_data(model, tensor):
+                data = np.frombuffer(bytes(model.buffers[tensor.buffer].data), dtype_named(kind))
+                found[number] = data.reshape(ids(tensor.shape))
+            elif not tensor.isVariable:
+                found[number] = made(Input(own_name(tensor), kind, shape), 0, {})
+    return {**found, **dict(zip(ids(graph.inputs), feeds, strict=True))}
 
 
 def _value(interpreter: Any, number: int) -> Any:
@@ -98,9 +119,7 @@ def _node(name: str, kind: str, reads: Sequence[str], outputs: list[dict[str, An
 
 
 def _tensor(graph: Any, number: int, name: str, ref: Any, by_shape: bool) -> dict[str, Any]:
-    tensor = graph.tensors[number]
-    declared = tensor.shape if tensor.shapeSignature is None else tensor.shapeSignature
-    shape = [None if n < 0 else n for n in ids(declared)]
+    shape = list(declared_shape(graph.tensors[number]))
     actual = list(ref.summary[1] or ()) if ref is not None else shape
     # A shape that the run contradicts, as [] does of anything, was not known when the file was written.
     fits = len(shape) == len(actual) and all(d in (None, n) for d, n in zip(shape, actual, strict=True))

@@ -16,7 +16,7 @@ from reducer.worker.tf_convert import Conversion, How, attempt, seen_rewriters, 
 from reducer.worker.tf_ladder import climb
 from reducer.worker.tf_subject import quiet
 from reducer.worker.tflite_graph import TfliteCandidate
-from reducer.worker.tflite_model import Unreadable, opened
+from reducer.worker.tflite_model import Unreadable, opened, runs
 from reducer.worker.tflite_steps import within_a_step
 from reducer.worker.tflite_table import table_of
 
@@ -46,10 +46,13 @@ def judge(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
     keep, settings = arguments.get("keep"), arguments["settings"]
     try:
         candidate = TfliteCandidate(arguments["order"], bare=bool(arguments.get("bare")))
-        # What TFLite itself refuses is no candidate, even where the failure needs no run.
-        opened(candidate.content)
-        expected = candidate.expected() if settings.get("run", True) or candidate.order["recompute"] or keep else []
-        settings = {**settings, "steps": candidate.steps()}
+        expected, run = [], runs(candidate.order["graph"])
+        if run:
+            # What TFLite itself refuses is no candidate, even where the failure needs no run.
+            opened(candidate.content)
+            needed = settings.get("run", True) or candidate.order["recompute"] or keep
+            expected = candidate.expected() if needed else []
+        settings = {**settings, "steps": candidate.steps(), "run": run and settings.get("run", True)}
     except INVALID as error:
         return {"invalid": _told(error)}, ()
     context.stage("convert")
@@ -58,7 +61,7 @@ def judge(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
     reply = {"report": report, "inputs": candidate.inputs, "outputs": candidate.outputs}
     if not keep:
         return reply, (candidate.content,)
-    values = {n: v for n, v in zip(candidate.outputs, expected, strict=True) if v is not None}
+    values = {n: v for n, v in zip(candidate.outputs, expected, strict=run) if v is not None}
     report["expected"] = {name: ref.to_wire() for name, ref in append_values(Path(keep), values).items()}
     told = {"text": candidate.text(), "steps": settings["steps"], "labels": candidate.tensor_labels()}
     return {**reply, **told}, (candidate.content, conversion.model or b"")

@@ -78,6 +78,8 @@ def two_inputs(tf: Any, b: Any, a: Any) -> Any:
 MODELS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "unsupported": (lambda tf, x: cnn(tf, x, lambda y: tf.nn.gelu(y, approximate=True)), (IMAGE,)),
     "cnn": (lambda tf, x: cnn(tf, x, lambda y: y), (IMAGE,)),
+    "custom": (lambda tf, x: cnn(tf, x, lambda y: tf.math.erfinv(tf.tanh(y) * 0.5)), (IMAGE,)),
+    "beside_custom": (lambda tf, x: (tf.math.erfinv(tf.tanh(x) * 0.5) + 1.0, tf.nn.gelu(x * 2.0) * 3.0), (MATRIX,)),
     "wrong": (lambda tf, x: tf.minimum(tf.math.floordiv(tf.maximum(x - 7, x), -4) * 2 + 1, x), (NUMBERS,)),
     "raises": (lambda tf, x: cnn(tf, x, tf.floor), (IMAGE,)),
     "kills": (lambda tf, x: chain(tf, x, tf.sin), (MATRIX,)),
@@ -105,6 +107,8 @@ def make(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) 
     signature = [tf.TensorSpec(shape, dtype, name=name) for (shape, dtype), name in zip(specs, "xy", strict=False)]
     graph = tf.function(lambda *x: function(tf, *x), input_signature=signature)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([graph.get_concrete_function()])
+    # What TFLite has no operator for becomes a custom one.
+    converter.allow_custom_ops = True
     if arguments.get("quantized"):
         rng = np.random.default_rng(0)
         samples = [[rng.normal(size=specs[0][0]).astype("float32")] for _ in range(8)]

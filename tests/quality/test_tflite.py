@@ -187,6 +187,19 @@ def test_a_loop_goes_where_the_fault_is_beside_it(tf_host: Host, tmp_path: Path)
     assert tf_host.call(Call(f"{MODELS}:table", {"folder": str(tf_host.folder)}, (reduced,))).value["graphs"] == 1
 
 
+def test_what_tflite_itself_does_not_know_is_cut_without_a_run(tf_host: Host, tmp_path: Path) -> None:
+    finding = session(made("custom", tf_host), tf_host, tmp_path).run()
+    ends_at(finding, "TFL_Erfinv", calls=16)
+    assert [rung.stage for rung in finding.ladder] == ["convert", "check", "load"]
+    assert ended(script_of(finding), tmp_path).returncode == 1
+
+
+def test_another_operator_of_a_model_that_cannot_be_run(tf_host: Host, tmp_path: Path) -> None:
+    finding = session(made("beside_custom", tf_host), tf_host, tmp_path).run()
+    ends_at(finding, finding.suspects[0].name, calls=16)
+    assert finding.suspects[0].name in ("TFL_Erfinv", "TFL_GELU")
+
+
 @pytest.mark.parametrize("name", ["two_inputs", "shaped"])
 def test_dims_that_the_file_leaves_open(name: str, tf_host: Host, tmp_path: Path) -> None:
     ends_at(session(made(name, tf_host), tf_host, tmp_path).run(), "TFL_GELU")
