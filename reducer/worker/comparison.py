@@ -61,6 +61,16 @@ def worst_difference(
     return {"worst": worst, "seen": seen}
 
 
+def differing_kinds(left: dict[str, Any], right: dict[str, Any], compare: dict[str, Any]) -> dict[str, str]:
+    """{name: kind of the difference} of all names of `right` that differ; `compare` has tolerances and a default."""
+    table, default = compare["tolerances"], compare["default"]
+    kinds = {
+        name: difference(left[name], value, lambda dtype: tuple(table.get(dtype, default)))["kind"]
+        for name, value in right.items()
+    }
+    return {name: kind for name, kind in kinds.items() if kind}
+
+
 def difference(left: Any, right: Any, tolerance: Tolerances) -> dict[str, Any]:
     """How two values differ: kind "" when they agree; `seen` is the largest absolute difference in any case."""
     if left is None or right is None:

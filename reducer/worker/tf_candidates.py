@@ -10,7 +10,7 @@ from typing import Any
 
 from reducer.backends.onnxruntime import OnnxRuntime
 from reducer.values import append_values
-from reducer.worker.comparison import difference
+from reducer.worker.comparison import differing_kinds
 from reducer.worker.main import Context
 from reducer.worker.tf_convert import Captured, Conversion, How, attempt, capturing, convert_graph, seen_rewriters
 from reducer.worker.tf_functions import convert_saved_model
@@ -172,12 +172,6 @@ def differing(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, .
     import tensorflow as tf
 
     settings = arguments["settings"]
-    table, default = settings["compare"]["tolerances"], settings["compare"]["default"]
-
-    def tolerance(dtype: str) -> tuple[float, float]:
-        rtol, atol = table.get(dtype, default)
-        return rtol, atol
-
     try:
         candidate = Candidate(arguments["order"])
         right = candidate.expected()
@@ -193,6 +187,5 @@ def differing(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, .
         made = run(dict(zip(conversion.inputs, candidate.feeds, strict=True)))
     except Exception as error:  # noqa: BLE001 - a system under test
         return {"differing": {}, "error": f"{type(error).__name__}: {str(error)[:200]}"}, ()
-    known = [(n, v) for n, v in zip(candidate.outputs, right, strict=True) if v is not None and n in made]
-    kinds = {name: difference(made[name], value, tolerance)["kind"] for name, value in known}
-    return {"differing": {name: kind for name, kind in kinds.items() if kind}, "error": ""}, ()
+    known = {n: v for n, v in zip(candidate.outputs, right, strict=True) if v is not None and n in made}
+    return {"differing": differing_kinds(made, known, settings["compare"]), "error": ""}, ()

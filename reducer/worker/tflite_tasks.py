@@ -10,7 +10,7 @@ from typing import Any
 
 from reducer.backends.onnxruntime import OnnxRuntime
 from reducer.values import ValueRef, append_values
-from reducer.worker.comparison import difference
+from reducer.worker.comparison import differing_kinds
 from reducer.worker.main import Context
 from reducer.worker.tf_convert import Conversion, How, attempt, seen_rewriters, without_rewriters
 from reducer.worker.tf_ladder import climb
@@ -151,16 +151,10 @@ def _place(function: Any) -> str:
 def differing(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
     """Convert once with many tensors as outputs (order["outputs"]) and say which differ from what TFLite makes.
 
-    Reply: {"differing": [names], "error": why nothing can be said, or empty}.
+    Reply: {"differing": {name: kind}, "error": why nothing can be said, or empty}.
     """
     quiet()
     settings = arguments["settings"]
-    table, default = settings["compare"]["tolerances"], settings["compare"]["default"]
-
-    def tolerance(dtype: str) -> tuple[float, float]:
-        rtol, atol = table.get(dtype, default)
-        return rtol, atol
-
     try:
         candidate = TfliteCandidate(arguments["order"])
         right = candidate.expected()
@@ -174,12 +168,12 @@ def differing(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, .
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - systems under test
-        return {"differing": [], "error": _told(error)}, ()
+        return {"differing": {}, "error": _told(error)}, ()
     known = {n: v for n, v in zip(candidate.outputs, right, strict=True) if v is not None and n in made}
     made = within_a_step(made, known, candidate.steps())
     labels = dict(zip(candidate.outputs, arguments["order"]["outputs"], strict=True))
-    return {"differing": [labels[n] for n, v in known.items() if difference(made[n], v, tolerance)["kind"]],
-            "error": ""}, ()  # fmt: skip
+    kinds = differing_kinds(made, known, settings["compare"])
+    return {"differing": {labels[name]: kind for name, kind in kinds.items()}, "error": ""}, ()
 
 
 def _told(error: Exception) -> str:
