@@ -17,7 +17,7 @@ if importlib.util.find_spec("torch") is None or importlib.util.find_spec("onnxsc
 from reducer.finding import Finding
 from tests.quality.test_torch_samples import run
 
-INPUTS = "def get_model():\n    return Net().eval()\n\n\ndef get_inputs():\n    return {}\n"
+INPUTS = "def get_model():\n    torch.manual_seed(0)\n    return Net().eval()\n\n\ndef get_inputs():\n    return {}\n"
 LINEAR = (
     "import torch\n\n\nclass Net(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
     "        self.a = torch.nn.Linear(4, 4)\n\n    def forward(self, x):\n        y = self.a(x)\n        {}\n\n\n"
