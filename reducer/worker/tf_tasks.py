@@ -58,8 +58,7 @@ def observe(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...
     except Refused as refused:
         return {"refused": [str(refused), refused.hint]}, ()
     inputs, ordered = in_order(seen, subject, feeds, expected)
-    settings = {**arguments["settings"], "steps": subject.steps, "run": subject.runs}
-    report = climb(context, conversion, ordered, settings)
+    report = climb(context, conversion, ordered, {**arguments["settings"], **subject.traits})
     seconds = time.perf_counter() - start
     store = Path(arguments["folder"]) / "source_values.bin"
     fed = append_values(store, {i.name: v for i, v in zip(inputs, ordered[0], strict=True)})
@@ -71,9 +70,7 @@ def observe(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...
         "raises": entry in subject.raises,
         "inputs": named,
         "given": subject.given is not None or bool(arguments.get("inputs")),
-        "graph": saved_model(arguments["path"], Path(arguments["folder"]))
-        if entry == "from_tflite"
-        else saved_graph(seen, Path(arguments["folder"])),
+        "graph": saved_graph(seen, Path(arguments["folder"]), arguments["path"]),
         "keras": type(subject.keras_model).__name__ if entry == "from_keras" else "",
         "bytes": report.get("bytes", 0),
     }, ()
@@ -143,9 +140,11 @@ def through(subject: Subject, entry: str, how: How, *, stop: bool = False) -> tu
     return replace(conversion, tensors=tensors), seen
 
 
-def saved_graph(seen: Captured, folder: Path) -> dict[str, Any] | None:
-    """The captured graph in a file of its own; None when the entry point failed before that, or it is TFLite."""
-    if seen.graph is None or seen.tflite:
+def saved_graph(seen: Captured, folder: Path, path: str) -> dict[str, Any] | None:
+    """The captured graph, or the TFLite model, in a file of its own; None when the entry point failed before that."""
+    if seen.tflite:
+        return saved_model(path, folder)
+    if seen.graph is None:
         return None
     # A name of its own: workers remember graphs by their path.
     handle, path = tempfile.mkstemp(suffix=".pb", prefix="frozen-", dir=folder)
