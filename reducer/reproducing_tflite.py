@@ -45,7 +45,7 @@ def _shown(oracle: ConversionOracle, program: GraphProgram, seen: Seen, *, bare:
     feeds = dict(zip(told["inputs"], (program.all_values[name].read() for name in program.inputs), strict=True))
     expected = {name: ValueRef.from_wire(wire).read() for name, wire in report.get("expected", {}).items()}
     found = Reproduced(report, blobs[0], blobs[1], feeds, expected, str(told["text"]))
-    return replace(found, reproduction=_reproduction(oracle, found, told.get("steps") or {}))
+    return replace(found, reproduction=_reproduction(oracle, found, told))
 
 
 def _told_of_source(reply: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -74,15 +74,17 @@ def _built(
     return answer.value, (answer.blobs[0], b"")
 
 
-def _reproduction(oracle: ConversionOracle, found: Reproduced, steps: Mapping[str, Any]) -> Reproduction:
+def _reproduction(oracle: ConversionOracle, found: Reproduced, told: Mapping[str, Any]) -> Reproduction:
     target, report = oracle.target, found.report
-    probe = probe_of(oracle)
+    options = {**probe_of(oracle).options, "entry": "from_tflite"}
+    if nchw := [name for name in told.get("nchw") or () if name in told["inputs"]]:
+        options["nchw"] = ",".join(nchw)
     inline = len(found.graph) <= MOST_INLINE
-    rtol, atol = _tolerance(oracle, found.expected, steps)
+    rtol, atol = _tolerance(oracle, found.expected, told.get("steps") or {})
     return Reproduction(
         form="tflite",
         stage=target.stage,
-        probes=(finding.Probe("tf2onnx", {**probe.options, "entry": "from_tflite"}),),
+        probes=(finding.Probe("tf2onnx", options),),
         error_class=target.kind,
         fragments=fragments_of(oracle, report) if report else (),
         signal=oracle.ended or "",

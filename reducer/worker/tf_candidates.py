@@ -188,4 +188,4 @@ def differing(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, .
     except Exception as error:  # noqa: BLE001 - a system under test
         return {"differing": {}, "error": f"{type(error).__name__}: {str(error)[:200]}"}, ()
     known = {n: v for n, v in zip(candidate.outputs, right, strict=True) if v is not None and n in made}
-    return {"differing": differing_kinds(made, known, settings["compare"]), "error": ""}, ()
+    return {"differing": differing_kinds(dict(made), known, settings["compare"]), "error": ""}, ()

@@ -41,10 +41,8 @@ class Subject:
     output_names: list[str] = field(default_factory=list)
     # Entry points that raise what a handler raises, as tf2onnx's command line does.
     raises: frozenset[str] = frozenset({"saved_model"})
-    # False where nothing here can run it, only convert it.
-    runs: bool = True
-    # Of outputs that hold quantized numbers, as tflite_model.steps_of.
-    steps: dict[str, list[float]] = field(default_factory=dict)
+    # What the ladder must know of it, as settings of tf_ladder.climb: "steps", "run".
+    traits: dict[str, Any] = field(default_factory=dict)
 
 
 def tensors_of(values: Sequence[Any], inputs: list[Input]) -> list[Any]:

@@ -58,8 +58,7 @@ def observe(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...
     except Refused as refused:
         return {"refused": [str(refused), refused.hint]}, ()
     inputs, ordered = in_order(seen, subject, feeds, expected)
-    settings = {**arguments["settings"], "steps": subject.steps, "run": subject.runs}
-    report = climb(context, conversion, ordered, settings)
+    report = climb(context, conversion, ordered, {**arguments["settings"], **subject.traits})
     seconds = time.perf_counter() - start
     store = Path(arguments["folder"]) / "source_values.bin"
     fed = append_values(store, {i.name: v for i, v in zip(inputs, ordered[0], strict=True)})
@@ -72,7 +71,7 @@ def observe(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...
         "inputs": named,
         "given": subject.given is not None or bool(arguments.get("inputs")),
         "graph": saved_model(arguments["path"], Path(arguments["folder"]))
-        if entry == "from_tflite"
+        if seen.tflite
         else saved_graph(seen, Path(arguments["folder"]), len(subject.inputs)),
         "keras": type(subject.keras_model).__name__ if entry == "from_keras" else "",
         "bytes": report.get("bytes", 0),
@@ -144,12 +143,12 @@ def through(subject: Subject, entry: str, how: How, *, stop: bool = False) -> tu
 
 
 def saved_graph(seen: Captured, folder: Path, own: int) -> dict[str, Any] | None:
-    """The captured graph in a file of its own; None when the entry point failed before that, or it is TFLite.
+    """The captured graph in a file of its own; None when the entry point failed before that.
 
     The source has `own` inputs: what more the core was given are constants that the function captures. With any,
     `unfolded` is the file of the graph before grappler, which folds what is made of them.
     """
-    if seen.graph is None or seen.tflite:
+    if seen.graph is None:
         return None
     captured = seen.inputs[own:]
     nodes = sum(1 for n in seen.graph.node if n.op not in ("Const", "Placeholder"))

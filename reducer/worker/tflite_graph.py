@@ -7,7 +7,7 @@ Other graphs of the model (bodies of loops, branches) stay as they are while an 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,10 @@ class TfliteCandidate:
     def tensor_labels(self) -> dict[str, str]:
         """What the source calls the tensors, by the name that they have here."""
         return {own_name(self.graph.tensors[new]): self.labels[old] for old, new in self.places.items()}
+
+    def called_here(self, names: Sequence[str]) -> list[str]:
+        """The names that tensors of the source have here, of those that are kept."""
+        return [here for here, label in self.tensor_labels().items() if label in names]
 
     def steps(self) -> dict[str, list[float]]:
         """tflite_model.steps_of."""

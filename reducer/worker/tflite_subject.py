@@ -56,7 +56,7 @@ def of_tflite(path: Path) -> Subject:
 
     subject = Subject(inputs, run, _entries(path))
     subject.output_names = [d["name"] for d in interpreter.get_output_details()]
-    subject.steps = steps_of_file(path)
+    subject.traits = {"steps": steps_of_file(path)}
     return subject
 
 
@@ -75,7 +75,7 @@ def _only_converted(path: Path) -> Subject:
     graph = load_model(str(path)).subgraphs[0]
     tensors = [graph.tensors[i] for i in ids(graph.inputs)]
     inputs = [Input(own_name(tensor), dtype_of(tensor), declared_shape(tensor)) for tensor in tensors]
-    return Subject(inputs, lambda _: [], _entries(path), runs=False)
+    return Subject(inputs, lambda _: [], _entries(path), traits={"run": False})
 
 
 def _look_at(path: Path) -> None:

@@ -53,6 +53,7 @@ def judge(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
             needed = settings.get("run", True) or candidate.order["recompute"] or keep
             expected = candidate.expected() if needed else []
         settings = {**settings, "steps": candidate.steps(), "run": run and settings.get("run", True)}
+        settings.update({side: candidate.called_here(settings.get(side, ())) for side in ("nchw_in", "nchw_out")})
     except INVALID as error:
         return {"invalid": _told(error)}, ()
     context.stage("convert")
@@ -63,7 +64,8 @@ def judge(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
         return reply, (candidate.content,)
     values = {n: v for n, v in zip(candidate.outputs, expected, strict=run) if v is not None}
     report["expected"] = {name: ref.to_wire() for name, ref in append_values(Path(keep), values).items()}
-    told = {"text": candidate.text(), "steps": settings["steps"], "labels": candidate.tensor_labels()}
+    told = {"text": candidate.text(), "labels": candidate.tensor_labels(), "nchw": settings["nchw_in"]}
+    told["steps"] = settings["steps"]
     return {**reply, **told}, (candidate.content, conversion.model or b"")
 
 
@@ -81,8 +83,8 @@ def converted(candidate: TfliteCandidate, how: How) -> Conversion:
 
     names = candidate.inputs, candidate.outputs
     nchw = {
-        "inputs_as_nchw": [name for name in how.nchw_in if name in names[0]] or None,
-        "outputs_as_nchw": [name for name in how.nchw_out if name in names[1]] or None,
+        "inputs_as_nchw": [name for name in candidate.called_here(how.nchw_in) if name in names[0]] or None,
+        "outputs_as_nchw": [name for name in candidate.called_here(how.nchw_out) if name in names[1]] or None,
     }
     options: dict[str, Any] = {name: value for name, value in {"opset": how.opset, **nchw}.items() if value is not None}
     with tempfile.TemporaryDirectory() as folder:

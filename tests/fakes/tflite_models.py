@@ -80,6 +80,7 @@ MODELS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "cnn": (lambda tf, x: cnn(tf, x, lambda y: y), (IMAGE,)),
     "custom": (lambda tf, x: cnn(tf, x, lambda y: tf.math.erfinv(tf.tanh(y) * 0.5)), (IMAGE,)),
     "beside_custom": (lambda tf, x: (tf.math.erfinv(tf.tanh(x) * 0.5) + 1.0, tf.nn.gelu(x * 2.0) * 3.0), (MATRIX,)),
+    "turned": (lambda tf, x: (tf.nn.gelu(x), tf.reduce_sum(x) * 2.0), (IMAGE,)),
     "wrong": (lambda tf, x: tf.minimum(tf.math.floordiv(tf.maximum(x - 7, x), -4) * 2 + 1, x), (NUMBERS,)),
     "raises": (lambda tf, x: cnn(tf, x, tf.floor), (IMAGE,)),
     "kills": (lambda tf, x: chain(tf, x, tf.sin), (MATRIX,)),

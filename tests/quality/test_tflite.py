@@ -200,6 +200,14 @@ def test_another_operator_of_a_model_that_cannot_be_run(tf_host: Host, tmp_path:
     assert finding.suspects[0].name in ("TFL_Erfinv", "TFL_GELU")
 
 
+def test_an_input_that_is_turned_stays_so(tf_host: Host, tmp_path: Path) -> None:
+    finding = session(made("turned", tf_host), tf_host, tmp_path, inputs_as_nchw=("x",)).run()
+    ends_at(finding, "TFL_GELU")
+    script = script_of(finding)
+    assert "inputs_as_nchw=['x0']" in script
+    assert ended(script, tmp_path).returncode == 1
+
+
 @pytest.mark.parametrize("name", ["two_inputs", "shaped"])
 def test_dims_that_the_file_leaves_open(name: str, tf_host: Host, tmp_path: Path) -> None:
     ends_at(session(made(name, tf_host), tf_host, tmp_path).run(), "TFL_GELU")
