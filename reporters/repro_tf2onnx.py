@@ -68,6 +68,7 @@ def _values(repro: Reproduction, head: list[str]) -> dict[str, Any]:
         "nchw_argument": f", inputs_as_nchw={[f'{name}:0' for name in nchw]}" if nchw else "",
         "provider": options.get("provider", "CPUExecutionProvider"),
         "ordered": "*given" in code or "keras." in code,
+        "as_text": "*given" in code,
         # What is captured is an input of the model, but none of the function.
         "captures": options.get("captures") == "yes",
         "verdict": verdict([piece for piece in repro.fragments if scrub_paths(piece) == piece]),

@@ -19,6 +19,20 @@ from reducer.worker.protocol import RETURNED, Call
 MOST_NODES = 12
 
 
+def _parts(program: GraphProgram) -> list[GraphProgram]:
+    """All of it, then what works on plain tensors: tf2onnx converts no list outside of the loop that fills it."""
+    source = program.source
+    plain = set()
+    for group in program.keep:
+        records = [source.records[node] for node in source.groups[group]]
+        names = {t.name for r in records for t in r.outputs} | {name for r in records for name in r.reads}
+        if all(source.tensors[name].can_cut or name in source.constants for name in names):
+            plain.add(group)
+    if not plain or plain == program.keep:
+        return [program]
+    return [program, program.restrict(frozenset(plain), {})]
+
+
 class GraphLifter:
     """Asks the worker for graphs in which a function stands in the place of the node that calls it."""
 
@@ -42,14 +56,15 @@ class GraphLifter:
     def _shows(self, problem: Problem[GraphProgram], program: GraphProgram) -> bool:
         """Whether the opened graph fails in the same way, or a suspect in it alone: what a loop holds together, such
         as a list that it fills, may fail otherwise when it is open."""
-        # What began at the node that was opened begins at another one inside of it.
         closed = self.oracle.target
-        suspects = self.suspects(program)
-        if problem.consider(program):
-            return True
-        alone = [seed for seed in suspects if len(program.keep) > 1]
-        if any(problem.consider(program.restrict(frozenset(seed.nodes), {})) for seed in alone):
-            return True
+        for part in _parts(program):
+            # What began at the node that was opened begins at another one inside of it.
+            suspects = self.suspects(part)
+            if problem.consider(part):
+                return True
+            alone = [seed for seed in suspects if len(part.keep) > 1]
+            if any(problem.consider(part.restrict(frozenset(seed.nodes), {})) for seed in alone):
+                return True
         self.oracle.target = closed
         return False
 

@@ -283,6 +283,7 @@ def graph_code(candidate: Candidate) -> str:
     return "\n".join(
         [
             f"GRAPH = r'''\n{text}'''",
+            f"INPUTS, OUTPUTS = {candidate.inputs!r}, {candidate.outputs!r}",
             "",
             "",
             "@tf.function(input_signature=[",
@@ -290,7 +291,6 @@ def graph_code(candidate: Candidate) -> str:
             "])",
             "def model(*given):",
             "    graph = text_format.Parse(GRAPH, tf.compat.v1.GraphDef())",
-            f"    inputs = dict(zip({candidate.inputs!r}, given))",
-            f'    return tf.graph_util.import_graph_def(graph, inputs, return_elements={candidate.outputs!r}, name="")',
+            '    return tf.graph_util.import_graph_def(graph, dict(zip(INPUTS, given)), OUTPUTS, name="")',
         ]
     )

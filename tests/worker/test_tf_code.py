@@ -56,3 +56,27 @@ def test_what_is_renamed_in_python_is_written_and_runs() -> None:
     exec(code, made)
     value = np.array([[1, -2, 3], [4, 5, -6]], np.float32)
     np.testing.assert_array_equal(made["model"](value), plain(value))
+
+
+def test_the_right_outputs_of_a_graph_as_text_are_those_of_its_loops() -> None:
+    import tensorflow as tf
+    from google.protobuf import text_format
+
+    from reducer.worker.tf_code import graph_code
+    from reporters.rendering import render
+
+    def looped(x: Any) -> Any:
+        return tf.while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, y * 2.0 + 1.0), [0, x])[1]
+
+    concrete = tf.function(looped, input_signature=[tf.TensorSpec([2], tf.float32, name="x")]).get_concrete_function()
+    graph = concrete.graph.as_graph_def()
+    code = graph_code(Cut(graph, ["x:0"], [concrete.outputs[0].name]))  # type: ignore[arg-type]
+    made: dict[str, Any] = {"tf": tf, "text_format": text_format, "np": np, "feeds": {"x": np.float32([1, -1])}}
+    exec(code, made)
+    probe = type("Probe", (), {"options": {}})
+    repro = type("Repro", (), {"stage": "compare", "probes": (probe,)})
+    script = render("repro/tf2onnx.py.j2", repro=repro, code="", as_text=True, head=[], imports=[], feeds=[], signal="",
+                    feeds_row="", nchw=[], nchw_argument="", compared="", level="ORT_ENABLE_ALL", provider="p",
+                    child=False, captures=False, ordered=True, uses_saved=False, verdict="", seconds="1")  # fmt: skip
+    exec(script[script.index("with tf.Graph()") : script.index("onnx_model, _")], made)
+    np.testing.assert_array_equal(made["expected"], [looped(np.float32([1, -1]))])
