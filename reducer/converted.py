@@ -118,7 +118,7 @@ def _nameless(end: Converted) -> tuple[Any, int]:
     """(the result under names that tell nothing of the source where it then fails in the same way, else as it is; in
     how many fresh processes it fails)."""
     best, oracle = end.problem.best, end.oracle
-    if isinstance(best, GraphProgram) and best.renames and not end.keep_names:
+    if isinstance(best, GraphProgram) and not end.keep_names:
         plain = replace(best, renamed=True)
         confirmed = confirmations(oracle, plain)
         if confirmed == TIMES:

@@ -45,7 +45,12 @@ def kept_of(nodes: Iterable[GraphNode], names: Mapping[str, str] = MappingProxyT
         return known or name.rpartition("/")[2]
 
     return few(
-        replace(node, name=now(node.name), inputs=tuple(map(now, node.inputs)), outputs=tuple(map(now, node.outputs)))
+        replace(
+            node,
+            name=names.get(node.name) or (node.op_type if names else now(node.name)),
+            inputs=tuple(map(now, node.inputs)),
+            outputs=tuple(map(now, node.outputs)),
+        )
         for node in nodes
         if node.kept
     )

@@ -13,8 +13,7 @@ import numpy as np
 from reducer import finding
 from reducer.errors import EditConflict, ToolFault
 from reducer.finding import Reproduction
-from reducer.oracles.conversion import ConversionOracle, Seen
-from reducer.oracles.conversion_signature import same
+from reducer.oracles.conversion import ConversionOracle
 from reducer.programs.graphdef import GraphProgram
 from reducer.reproducing_tf import Reproduced, actual_of, described, expected_of, fragments_of, probe_of
 from reducer.values import Value, ValueRef
@@ -25,26 +24,18 @@ MOST_INLINE = 6000
 
 
 def reproduced_tflite(oracle: ConversionOracle, program: GraphProgram) -> Reproduced:
-    """Everything that is shown of the reduced model, under names that tell nothing where the failure survives them."""
-    how = replace(oracle.how, optimizers=None)
-    store = str(oracle.host.folder / "shown.bin")
-    for bare in (True, False):
-        try:
-            seen = oracle.see(program, how, oracle.limits.full, public=True, keep=store, measure=True, bare=bare)
-        except EditConflict:
-            continue
-        signature = oracle.signature(seen)
-        if signature is not None and same(signature, oracle.target):
-            return _shown(oracle, program, seen, bare=bare)
-    return Reproduced()
-
-
-def _shown(oracle: ConversionOracle, program: GraphProgram, seen: Seen, *, bare: bool) -> Reproduced:
+    """Everything that is shown of the reduced model."""
+    how, store = replace(oracle.how, optimizers=None), str(oracle.host.folder / "shown.bin")
+    try:
+        seen = oracle.see(program, how, oracle.limits.full, public=True, keep=store, measure=True)
+    except EditConflict:
+        return Reproduced()
     report = _told_of_source(seen.reply)
-    told, blobs = (seen.reply, seen.blobs) if report else _built(oracle, program, bare=bare)
+    told, blobs = (seen.reply, seen.blobs) if report else _built(oracle, program)
     feeds = dict(zip(told["inputs"], (program.all_values[name].read() for name in program.inputs), strict=True))
     expected = {name: ValueRef.from_wire(wire).read() for name, wire in report.get("expected", {}).items()}
-    found = Reproduced(report, blobs[0], blobs[1], feeds, expected, str(told["text"]))
+    names = told.get("names") or {}
+    found = Reproduced(report, blobs[0], blobs[1], feeds, expected, str(told["text"]), names)
     return replace(found, reproduction=_reproduction(oracle, found, told))
 
 
@@ -63,11 +54,9 @@ def _told_of_source(reply: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**report, "log": log}
 
 
-def _built(
-    oracle: ConversionOracle, program: GraphProgram, *, bare: bool
-) -> tuple[Mapping[str, Any], tuple[bytes, ...]]:
+def _built(oracle: ConversionOracle, program: GraphProgram) -> tuple[Mapping[str, Any], tuple[bytes, ...]]:
     """The model of a process that did not come back from converting it."""
-    call = Call(f"{program.tasks}:build", {"order": program.order(), "bare": bare}, (), oracle.limits.full)
+    call = Call(f"{program.tasks}:build", {"order": program.order()}, (), oracle.limits.full)
     answer = oracle.host.call(call)
     if answer.outcome != RETURNED:
         raise ToolFault(f"the reduced model cannot be built: {answer.stderr[-1500:]}")

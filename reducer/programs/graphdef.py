@@ -33,8 +33,6 @@ class GraphProgram(Program):
     # Those that record a graph's values, and that put what lies in a function in the place of its caller.
     record: ClassVar[str] = "reducer.worker.tf_tasks:record"
     lift: ClassVar[str] = "reducer.worker.tf_lift:lift"
-    # Whether `renamed` is understood.
-    renames: ClassVar[bool] = True
 
     source: GraphSource
     keep: frozenset[NodeId]

@@ -20,7 +20,6 @@ class TfliteProgram(GraphProgram):
     tasks: ClassVar[str] = "reducer.worker.tflite_tasks"
     record: ClassVar[str] = "reducer.worker.tflite_tasks:record"
     lift: ClassVar[str] = "reducer.worker.tflite_lift:lift"
-    renames: ClassVar[bool] = False
 
     @staticmethod
     def whole(source: GraphSource) -> TfliteProgram:

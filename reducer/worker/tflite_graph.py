@@ -38,10 +38,10 @@ MOST_SHOWN = 8
 
 
 class TfliteCandidate:
-    """A model cut out of another, with its inputs, outputs, feeds and right outputs. `bare`: names tell nothing."""
+    """A model cut out of another, with its inputs, outputs, feeds and right outputs."""
 
-    def __init__(self, order: dict[str, Any], *, bare: bool = False) -> None:
-        self.order, self.bare = order, bare
+    def __init__(self, order: dict[str, Any]) -> None:
+        self.order = order
         self.model = load_model(order["graph"])
         self.source = self.model.subgraphs[0]
         self.labels = tensor_names(self.source)
@@ -73,6 +73,12 @@ class TfliteCandidate:
     def tensor_labels(self) -> dict[str, str]:
         """What the source calls the tensors, by the name that they have here."""
         return {own_name(self.graph.tensors[new]): self.labels[old] for old, new in self.places.items()}
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What tensors of the source are called here, where names tell nothing."""
+        renamed = self.order.get("renamed")
+        return {label: here for here, label in self.tensor_labels().items()} if renamed else {}
 
     def called_here(self, names: Sequence[str]) -> list[str]:
         """The names that tensors of the source have here, of those that are kept."""
@@ -113,7 +119,7 @@ class TfliteCandidate:
         made.subgraphs = [main]
         if any(called_subgraphs(o) for o in operators):
             made.subgraphs += [_whole(self.model, made, graph) for graph in self.model.subgraphs[1:]]
-        if self.bare:
+        if self.order.get("renamed"):
             _rename(main)
             for other, graph in enumerate(made.subgraphs[1:], 1):
                 graph.name = f"graph{other}".encode()

@@ -38,14 +38,14 @@ def record(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]
 def judge(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
     """Build a candidate, convert it, climb the ladder.
 
-    arguments: order, how, settings; bare: names that tell nothing. Reply: {"report", "inputs", "outputs"} or
+    arguments: order, how, settings. Reply: {"report", "inputs", "outputs"} or
     {"invalid": why}, and the flatbuffer as a blob; with `keep` {"expected", "text"} and the ONNX model as well.
     """
     quiet()
     context.stage("build")
     keep, settings = arguments.get("keep"), arguments["settings"]
     try:
-        candidate = TfliteCandidate(arguments["order"], bare=bool(arguments.get("bare")))
+        candidate = TfliteCandidate(arguments["order"])
         expected, run = [], runs(candidate.order["graph"])
         if run:
             # What TFLite itself refuses is no candidate, even where the failure needs no run.
@@ -60,6 +60,7 @@ def judge(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
     conversion = converted(candidate, How.from_wire(arguments["how"]))
     report = climb(context, conversion, (candidate.feeds, expected), settings)
     reply = {"report": report, "inputs": candidate.inputs, "outputs": candidate.outputs}
+    reply["names"] = candidate.names
     if not keep:
         return reply, (candidate.content,)
     values = {n: v for n, v in zip(candidate.outputs, expected, strict=run) if v is not None}
@@ -70,10 +71,11 @@ def judge(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
 
 
 def build(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...]) -> Reply:
-    """{"order", "bare"} -> {"inputs", "outputs", "text"} and the flatbuffer as a blob, unconverted."""
+    """{"order"} -> {"inputs", "outputs", "names", "text"} and the flatbuffer as a blob, unconverted."""
     quiet()
-    candidate = TfliteCandidate(arguments["order"], bare=bool(arguments.get("bare")))
-    return {"inputs": candidate.inputs, "outputs": candidate.outputs, "text": candidate.text()}, (candidate.content,)
+    candidate = TfliteCandidate(arguments["order"])
+    told = {"inputs": candidate.inputs, "outputs": candidate.outputs, "names": candidate.names}
+    return {**told, "text": candidate.text()}, (candidate.content,)
 
 
 def converted(candidate: TfliteCandidate, how: How) -> Conversion:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_an_edge_can_become_a_buffer(tf_host: Host, tmp_path: Path) -> None:
 
 def test_names_that_tell_nothing(tf_host: Host, tmp_path: Path) -> None:
     program = only(whole("cnn", (1, 8, 8, 3), tf_host, tmp_path), "TFL_CONCATENATION", "TFL_TANH")
-    seen = judged(program, tf_host, bare=True)
+    seen = judged(replace(program, renamed=True), tf_host)
     assert passes(seen)
     assert all(name.startswith("y") for name in seen.reply["outputs"])
     named = judged(program, tf_host)
