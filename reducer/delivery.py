@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 from reducer.discovery import discover
 from reducer.finding import Artifact, Finding
@@ -26,6 +27,8 @@ TIMES = 3
 START_SECONDS = 60.0
 SCRIPT = "repro_script"
 FAILS = 1
+# What every script then prints, within its last bytes.
+THERE, MOST_SAID = b"the bug is there", 1 << 16
 
 
 @dataclass(frozen=True)
@@ -106,25 +109,35 @@ def _with_script(finding: Finding, workspace: Workspace, place: Place) -> Findin
     return replace(chosen, artifacts=(*chosen.artifacts, script))
 
 
+def _end_of(stream: IO[bytes]) -> bytes:
+    """The last of what was written."""
+    stream.seek(max(0, stream.seek(0, os.SEEK_END) - MOST_SAID))
+    return stream.read()
+
+
 def _showing(script: Path, seconds: float, place: Place, meanwhile: Callable[[], object]) -> int:
     """In how many fresh interpreters, started in an empty folder, the script says that the bug is there."""
 
     def once(_: int) -> bool:
-        with tempfile.TemporaryDirectory(prefix="repro-", dir=place.scratch) as empty:
+        with (
+            tempfile.TemporaryFile(dir=place.scratch) as said,
+            tempfile.TemporaryDirectory(prefix="repro-", dir=place.scratch) as empty,
+        ):
             try:
                 ended = subprocess.run(
                     [place.python, str(script.resolve())],
                     cwd=empty,
                     env={**plain_environment(os.environ, place.python), "TMPDIR": empty},
                     stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
+                    stdout=said,
                     stderr=subprocess.DEVNULL,
                     timeout=seconds + START_SECONDS,
                     check=False,
                 )
             except subprocess.TimeoutExpired:
                 return False
-            return ended.returncode == FAILS
+            # Python itself ends with the same code where a script breaks.
+            return ended.returncode == FAILS and THERE in _end_of(said)
 
     with ThreadPoolExecutor(TIMES) as pool:
         running = [pool.submit(once, number) for number in range(TIMES)]

@@ -46,7 +46,7 @@ def torch_script(finding: Finding, repro: Reproduction) -> str:
         imports.append("import onnxruntime as ort")
     if feeds_file or (repro.stage == "compare" and repro.mismatch not in ("shape", "dtype", "count")):
         imports.append("import numpy as np")
-    modules = ["sys", *(["subprocess"] if child else []), *(["os"] if feeds_file else [])]
+    modules = ["os", "sys", *(["subprocess"] if child else [])]
     modules += [*(["io"] if legacy else []), *(["signal"] if child and repro.signal.startswith("SIG") else [])]
     values: dict[str, Any] = {
         "head": _head(finding, repro),
