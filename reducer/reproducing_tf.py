@@ -146,6 +146,9 @@ def probe_of(oracle: ConversionOracle) -> finding.Probe:
 def _probe(oracle: ConversionOracle, program: GraphProgram, parameters: Sequence[str]) -> finding.Probe:
     """As the script's function must be converted; `parameters` are its names of the program's inputs."""
     probe = _with_nchw(probe_of(oracle), oracle, dict(zip(program.inputs, parameters, strict=True)))
+    turned = [str(place) for place, name in enumerate(program.outputs) if name in oracle.how.nchw_out]
+    if turned:
+        probe = replace(probe, options={**probe.options, "nchw_out": ",".join(turned)})
     return replace(probe, options={**probe.options, "captures": "yes"}) if program.captures else probe
 
 

@@ -49,6 +49,9 @@ def _values(repro: Reproduction, head: list[str]) -> dict[str, Any]:
     if "text_format." in code:
         imports.append("from google.protobuf import text_format")
     nchw = [name for name in options.get("nchw", "").split(",") if name]
+    turned = [int(place) for place in options.get("nchw_out", "").split(",") if place]
+    arguments = {"inputs_as_nchw": [f"{name}:0" for name in nchw]}
+    arguments["outputs_as_nchw"] = [f"Identity_{place}:0" if place else "Identity:0" for place in turned]
     shown = [(feed.name, expression(feed)) for feed in feeds]
     signal = f"-signal.{repro.signal}" if repro.signal.startswith("SIG") else repro.signal.removeprefix("exit code ")
     return {
@@ -65,7 +68,8 @@ def _values(repro: Reproduction, head: list[str]) -> dict[str, Any]:
         "feeds_row": row_of(shown),
         "level": LEVELS[options.get("opt_level", "all")],
         "nchw": nchw,
-        "nchw_argument": f", inputs_as_nchw={[f'{name}:0' for name in nchw]}" if nchw else "",
+        "nchw_out": turned,
+        "nchw_argument": "".join(f", {name}={value}" for name, value in arguments.items() if value),
         "provider": options.get("provider", "CPUExecutionProvider"),
         "ordered": "*given" in code or "keras." in code,
         "as_text": "*given" in code,

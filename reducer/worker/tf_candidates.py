@@ -48,7 +48,9 @@ def judge(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
     if arguments.get("public"):
         conversion, places = publicly(candidate, how)
         candidate.feeds = [candidate.feeds[place] for place in places]
-        conversion = replace(conversion, tensors=(tuple(candidate.called[p] for p in places), tuple(candidate.outputs)))
+        conversion = replace(
+            conversion, tensors=(tuple(candidate.called[p] for p in places), tuple(candidate.order["outputs"]))
+        )
     else:
         conversion = convert_graph(candidate.graph, candidate.given, candidate.outputs, how)
     report = climb(context, conversion, (candidate.feeds, expected), arguments["settings"])
@@ -87,6 +89,9 @@ def publicly(candidate: Candidate, how: How) -> tuple[Conversion, list[int]]:
     options: dict[str, Any] = {} if how.opset is None else {"opset": how.opset}
     turned = [f"{spec.name}:0" for spec, name in zip(specs, candidate.called, strict=True) if name in how.nchw_in]
     options.update({"inputs_as_nchw": turned} if turned else {})
+    if not how.raises:  # the outputs of a SavedModel have names of their own
+        turned = [output_of(place) for place, name in enumerate(candidate.order["outputs"]) if name in how.nchw_out]
+        options.update({"outputs_as_nchw": turned} if turned else {})
     with capturing() as seen, tempfile.TemporaryDirectory() as folder:
 
         def run() -> Any:
@@ -99,6 +104,11 @@ def publicly(candidate: Candidate, how: How) -> tuple[Conversion, list[int]]:
 
         conversion = attempt(run, seen.names)
         return conversion, position_of(seen, [spec.name for spec in specs])
+
+
+def output_of(place: int) -> str:
+    """What the graph of a tf.function calls its output at that place."""
+    return f"Identity_{place}:0" if place else "Identity:0"
 
 
 def closed_over(candidate: Candidate) -> dict[str, Any]:

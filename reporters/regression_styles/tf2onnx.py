@@ -37,7 +37,7 @@ def values(facts: Facts) -> dict[str, Any] | None:
 
 def _plain_call(repro: Reproduction) -> bool:
     options = repro.probes[0].options
-    plain = options.get("opt_level", "all") == "all" and not options.get("nchw")
+    plain = options.get("opt_level", "all") == "all" and not (options.get("nchw") or options.get("nchw_out"))
     return plain and options.get("entry") == "from_function" and repro.mismatch != "strings"
 
 

@@ -49,6 +49,12 @@ def test_every_form_is_python_of_its_own(repro: Reproduction) -> None:
     assert "125" in text
 
 
+def test_outputs_that_tf2onnx_turns_are_turned() -> None:
+    text = script_of(FORMS["nchw_out"])
+    assert "outputs_as_nchw=['Identity:0', 'Identity_2:0'])" in text
+    assert "transpose(0, 3, 1, 2) if n in [0, 2] else v" in text
+
+
 def test_literals_and_options_stand_in_the_script_of() -> None:
     text = script_of(BASE)
     assert 'np.array([[-1, 0]], dtype="int32")' in text
@@ -86,6 +92,7 @@ FORMS = {
         probes=(Probe("tf2onnx", {"entry": "saved_model"}),),
     ),
     "nchw": replace(BASE, probes=(Probe("tf2onnx", {"entry": "from_function", "nchw": "ids", "opt_level": "none"}),)),
+    "nchw_out": replace(BASE, probes=(Probe("tf2onnx", {"entry": "from_function", "nchw_out": "0,2"}),)),
     **{kind: replace(BASE, mismatch=kind) for kind in ("value", "shape", "dtype", "nan", "inf", "strings")},
 }
 
