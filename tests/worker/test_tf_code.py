@@ -77,6 +77,7 @@ def test_the_right_outputs_of_a_graph_as_text_are_those_of_its_loops() -> None:
     repro = type("Repro", (), {"stage": "compare", "probes": (probe,)})
     script = render("repro/tf2onnx.py.j2", repro=repro, code="", as_text=True, head=[], imports=[], feeds=[], signal="",
                     feeds_row="", nchw=[], nchw_out=[], nchw_argument="", compared="", level="ORT_ENABLE_ALL",
-                    provider="p", child=False, captures=False, ordered=True, uses_saved=False, verdict="", seconds="1")  # fmt: skip
+                    provider="p", child=False, captures=False, ordered=True, uses_saved=False, verdict="",
+                    seconds="1")  # fmt: skip
     exec(script[script.index("with tf.Graph()") : script.index("onnx_model, _")], made)
     np.testing.assert_array_equal(made["expected"], [looped(np.float32([1, -1]))])
