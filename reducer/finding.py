@@ -92,13 +92,15 @@ class Reduced:
 
 @dataclass(frozen=True)
 class Suspect:
-    """A named cause with one sentence of evidence that a maintainer can check; `node` is a source node name."""
+    """A named cause with one sentence of evidence that a maintainer can check; `node` is a source node name, `line` the
+    line of the user's own file that calls it. Neither is shown to others."""
 
     kind: str
     name: str
     evidence: str
     node: str | None = None
     project: str | None = None
+    line: str = ""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def public(finding: Finding) -> Finding:
     hidden = {"source", "reduced", "reproduction", "environment", "artifacts", "names", "neighbourhood", "contrast"}
     fields = [field.name for field in dataclasses.fields(finding) if field.name not in hidden]
     masked = {name: mask(getattr(finding, name)) for name in fields}
-    suspects = tuple(replace(suspect, node=None) for suspect in masked["suspects"])
+    suspects = tuple(replace(suspect, node=None, line="") for suspect in masked["suspects"])
     opsets = {domain: version for domain, version in finding.source.opsets.items() if _known(domain, finding)}
     source = replace(finding.source, path=f"model{PurePath(finding.source.path).suffix}", producer=None, opsets=opsets)
     shown = replace(finding, **{**masked, "suspects": suspects}, source=source, neighbourhood=())

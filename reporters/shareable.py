@@ -29,7 +29,7 @@ def shareable(finding: Finding) -> Finding:
         source=replace(finding.source, path=f"model{_suffix(finding.source.path)}"),
         # Messages about the whole source model name what is around the failure: only their templates are shown.
         ladder=tuple(replace(r, message=normalise(r.message or "", vocabulary) or None) for r in cleaned.ladder),
-        suspects=tuple(replace(suspect, node=None) for suspect in cleaned.suspects),
+        suspects=tuple(replace(suspect, node=None, line="") for suspect in cleaned.suspects),
         neighbourhood=(),
     )
 

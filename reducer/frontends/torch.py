@@ -121,6 +121,7 @@ def subject_of(target: str, settings: Settings) -> dict[str, Any]:
         "strict": settings.strict,
         "dynamic_shapes": settings.dynamic_shapes,
         "trust": settings.trust,
+        "keep_names": settings.keep_names,
         "opt_level": settings.opt_level,
         "provider": settings.provider_name(),
         "tolerances": {name: list(tolerance.of(name)) for name in NARROW_TOLERANCE},

@@ -28,9 +28,8 @@ def node_suspects(nodes: tuple[FxNode, ...], failure: Report, functions: Mapping
 
 
 def _node_suspect(node: FxNode, failure: Report, function: Report) -> Suspect:
-    where = f"; called at {node.line}" if node.line else ""
-    evidence = f"{_what(node, failure, function)}{where}"
-    return Suspect("op", node.target, evidence, node.name, project_of(failure, node.target, function))
+    project = project_of(failure, node.target, function)
+    return Suspect("op", node.target, _what(node, failure, function), node.name, project, node.line)
 
 
 def _what(node: FxNode, failure: Report, function: Report) -> str:
@@ -61,14 +60,14 @@ def _what(node: FxNode, failure: Report, function: Report) -> str:
 
 def module_suspects(path: str, kind: str, failure: Report, exporter: str) -> tuple[Suspect, ...]:
     """The module that fails alone, the function of torch that it called, and what eager alone runs there."""
-    where = f"; called at {failure['line']}" if failure.get("line") else ""
+    line = str(failure.get("line") or "")
     if stage_of(str(failure["step"])) == "convert":
         inner, function = str(failure.get("module") or kind), str(failure.get("function") or "")
         who = "torch.export" if failure["step"] == "capture" else f"torch.onnx.export ({exporter})"
-        said = f": {failure['error']}: {_line(failure)}{where}"
-        found = [Suspect("op", _short(inner), f"{who} fails in {inner}.forward{said}", path or None, "torch")]
+        said = f": {failure['error']}: {_line(failure)}"
+        found = [Suspect("op", _short(inner), f"{who} fails in {inner}.forward{said}", path or None, "torch", line)]
         if function:
-            named = Suspect("op", _short(function), f"{who} fails in {function}{said}", path or None, "torch")
+            named = Suspect("op", _short(function), f"{who} fails in {function}{said}", path or None, "torch", line)
             found.insert(1 if inner.startswith("torch.") else 0, named)
         return tuple(found)
     if failure.get("blame") == "capture" or "missing" in failure:

@@ -16,7 +16,7 @@ from reducer.worker.pytorch.cutting import Uncuttable, cut  # noqa: E402
 from reducer.worker.pytorch.graph import Level, of_program, record, table  # noqa: E402
 from reducer.worker.pytorch.isolation import each, note  # noqa: E402
 from reducer.worker.pytorch.loading import Unusable, load  # noqa: E402
-from reducer.worker.pytorch.modules import imports_of, module_of, source_of  # noqa: E402
+from reducer.worker.pytorch.modules import imports_of, module_of, neutral_names, source_of  # noqa: E402
 from reducer.worker.pytorch.ties import is_tie  # noqa: E402
 
 
@@ -125,6 +125,22 @@ def test_the_text_of_a_cut_is_the_cut(level: Level) -> None:
     inputs = [literals.evaluate(built.code[name], {}) for name in built.cut.inputs]
     for made, expected in zip(module_of(text, {})(*inputs), built.cut.module(*built.cut.values), strict=True):
         torch.testing.assert_close(made, expected, rtol=0, atol=0)
+
+
+def test_names_of_inputs_and_constants_tell_nothing_of_the_users_code(level: Level) -> None:
+    order = {"keep": [by_target(level, "topk"), by_target(level, "linear")], "edits": [], "constants": True}
+    built = build(level, order)
+    names = neutral_names(built.cut)
+    codes = {name: code for name, code in built.code.items() if name in built.cut.constants}
+    text = source_of(built.cut, codes, names)
+    assert {name for name in names if len(name) > 2 and name in text} == set()
+    assert "self.c0" in text
+    assert "def forward(self, x0" in text
+    inputs = [literals.evaluate(built.code[name], {}) for name in built.cut.inputs]
+    for made, expected in zip(module_of(text, {})(*inputs), built.cut.module(*built.cut.values), strict=True):
+        torch.testing.assert_close(made, expected, rtol=0, atol=0)
+    code = literals.with_saved_as("torch.from_numpy(saved['fc_weight'])", "fc_weight", "c0")
+    assert code == "torch.from_numpy(saved['c0'])"
 
 
 def test_edits_of_arguments_sizes_and_values(level: Level) -> None:

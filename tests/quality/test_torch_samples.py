@@ -55,7 +55,7 @@ def test_a_sample_ends_at_its_known_minimum(name: str, tmp_path: Path) -> None:
     assert finding.reduced.reproduced == "3/3"
     assert finding.failure.stage == expect["stage"]
     assert finding.suspects[0].name == expect["suspect"]
-    assert "net.py:" in finding.suspects[0].evidence
+    assert "net.py:" in finding.suspects[0].line
     assert [node.op_type for node in finding.reduced.graph] == list(finding.reduced.op_types)
     assert sum(node.kept for node in finding.neighbourhood) == finding.reduced.nodes < len(finding.neighbourhood)
     assert finding.search.curve[0] == (0, finding.source.nodes)
@@ -71,7 +71,10 @@ def test_a_sample_ends_at_its_known_minimum(name: str, tmp_path: Path) -> None:
     assert "reducer" not in text
     assert "pickle" not in text
     assert finding.tracker in (None, "pytorch/pytorch", "microsoft/onnxscript")
-    assert "Versions" in (tmp_path / "out" / "issue.md").read_text()
+    draft = (tmp_path / "out" / "issue.md").read_text()
+    assert "Versions" in draft
+    assert finding.suspects[0].line not in draft
+    assert "called at" not in draft
 
 
 def test_a_model_that_is_exported_rightly_is_not_reduced(tmp_path: Path) -> None:
@@ -99,6 +102,6 @@ def test_a_branch_on_a_value_is_told_by_module_line_and_script(tmp_path: Path) -
     assert finding.failure.signature.detail.startswith("capture")
     suspect = finding.suspects[0]
     assert (suspect.name, suspect.node) == ("Gate", "1")
-    assert "branch.py:6" in suspect.evidence
+    assert "branch.py:6" in suspect.line
     ended = subprocess.run([sys.executable, str(tmp_path / "out" / "repro.py")], capture_output=True, check=False)
     assert ended.returncode == 1

@@ -104,6 +104,11 @@ def _nested(value: Any) -> str:
     return argument(value.item())
 
 
+def with_saved_as(code: str, old: str, new: str) -> str:
+    """The code that reads a saved array under another name."""
+    return code.replace(f"{SAVED}[{old!r}]", f"{SAVED}[{new!r}]")
+
+
 def evaluate(code: str, saved: dict[str, Any]) -> Any:
     """The tensor that `tensor` wrote down."""
     import torch

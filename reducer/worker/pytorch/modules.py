@@ -5,9 +5,11 @@ The text is what the repro script holds; the verdict at the end is given on the 
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from reducer.worker.pytorch.cutting import Cut
@@ -34,14 +36,34 @@ class Unwritable(Exception):
     """The module cannot be written as Python source."""
 
 
-def source_of(cut: Cut, constants: Mapping[str, str]) -> str:
-    """Python source of a class Reduced. `constants` is the code of each constant, by name."""
+def neutral_names(cut: Cut) -> dict[str, str]:
+    """New names for inputs and constants that come from the user's own code: x0, x1 ... and c0, c1 ..., none of which
+    a node has. Nodes themselves are called by their operators."""
+    taken = {node.name for node in cut.module.graph.nodes if node.op != "placeholder"}
+    names: dict[str, str] = {}
+    for node in cut.placeholders:
+        letter = "x" if str(node.target) in cut.inputs else "c"
+        free = (name for number in itertools.count() if (name := f"{letter}{number}") not in taken)
+        names[str(node.target)] = next(free)
+        taken.add(names[str(node.target)])
+    return names
+
+
+def source_of(cut: Cut, constants: Mapping[str, str], names: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Python source of a class Reduced. `constants` is the code of each constant, by name; inputs and constants get
+    their new `names`."""
     bodies: list[str] = []
-    lines = _class(cut.module, CLASS, bodies, dict(constants))
+    lines = _class(cut.module, CLASS, bodies, dict(constants), names)
     return "\n\n\n".join([*bodies, lines])
 
 
-def _class(module: Any, name: str, bodies: list[str], constants: dict[str, str]) -> str:
+def _class(
+    module: Any,
+    name: str,
+    bodies: list[str],
+    constants: dict[str, str],
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     graph = module.graph
     setup, inner = [], {}
     for node in graph.nodes:
@@ -54,22 +76,27 @@ def _class(module: Any, name: str, bodies: list[str], constants: dict[str, str])
             bodies.append(_class(held, title, bodies, {}))
             inner[str(node.target)] = title
     setup += [f"        self.{attribute} = {title}()" for attribute, title in inner.items()]
-    setup += [f'        self.register_buffer("{attribute}", {code})' for attribute, code in constants.items()]
+    setup += [
+        f'        self.register_buffer("{names.get(attribute, attribute)}", {code})'
+        for attribute, code in constants.items()
+    ]
     head = f"class {name}(torch.nn.Module):\n"
     if setup:
         head += "    def __init__(self):\n        super().__init__()\n" + "\n".join(setup) + "\n\n"
     inputs = [str(n.target) for n in graph.nodes if n.op == "placeholder" and str(n.target) not in constants]
-    body = [f"        {line}" for line in _lines(graph, constants)]
+    inputs = [names.get(one, one) for one in inputs]
+    body = [f"        {line}" for line in _lines(graph, constants, names)]
     return head + f"    def forward({', '.join(['self', *inputs])}):\n" + "\n".join(body)
 
 
-def _lines(graph: Any, constants: Mapping[str, str]) -> list[str]:
+def _lines(graph: Any, constants: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     names: dict[Any, str] = {}
     lines = []
     for node in graph.nodes:
         if node.op == "placeholder":
             target = str(node.target)
-            names[node] = f"self.{target}" if target in constants else target
+            called = new.get(target, target)
+            names[node] = f"self.{called}" if target in constants else called
         elif node.op == "get_attr":
             names[node] = f"self.{node.target}"
         elif node.op == "call_function":

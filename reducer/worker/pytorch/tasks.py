@@ -11,7 +11,7 @@ from typing import Any
 
 from reducer.difference import excerpt
 from reducer.worker.main import Context
-from reducer.worker.pytorch import adapter, graph, isolation, judging
+from reducer.worker.pytorch import adapter, graph, isolation, judging, literals
 from reducer.worker.pytorch.loading import Unusable
 from reducer.worker.pytorch.opening import DECOMPOSED, Opened, climb, opened
 
@@ -76,14 +76,16 @@ def write(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
     import numpy as np
 
     from reducer.worker.pytorch.candidate import build
-    from reducer.worker.pytorch.modules import Unwritable, imports_of, source_of
+    from reducer.worker.pytorch.modules import Unwritable, imports_of, neutral_names, source_of
 
     state = opened(arguments["subject"])
     built = build(state.level(arguments["level"]), arguments["order"])
     cut = built.cut
     names = [str(node.target) for node in cut.placeholders if str(node.target) in cut.inputs]
+    new = {} if arguments["subject"].get("keep_names") else neutral_names(cut)
+    codes = {name: literals.with_saved_as(code, name, new.get(name, name)) for name, code in built.code.items()}
     try:
-        text = source_of(cut, {name: code for name, code in built.code.items() if name in cut.constants})
+        text = source_of(cut, {name: code for name, code in codes.items() if name in cut.constants}, new)
         imports = imports_of(text, own=state.loaded.text != "")
     except Unwritable as error:
         return {"unwritable": str(error)}, ()
@@ -91,10 +93,10 @@ def write(context: Context, arguments: dict[str, Any], blobs: tuple[bytes, ...])
         # Operators that the user's file registers: the script needs that file's text.
         text, imports = f"{state.loaded.text.strip()}\n\n\n{text}", ["import torch"]
     if built.saved and arguments.get("npz"):
-        np.savez(arguments["npz"], **built.saved)
-    shapes = [[name, str(cut.inputs[name].dtype), list(cut.inputs[name].shape)] for name in names]
-    values = {name: excerpt(judging.numpy_of(cut.inputs[name])) for name in names}
-    inputs = [[name, built.code[name]] for name in names]
+        np.savez(arguments["npz"], **{new.get(name, name): value for name, value in built.saved.items()})
+    shapes = [[new.get(name, name), str(cut.inputs[name].dtype), list(cut.inputs[name].shape)] for name in names]
+    values = {new.get(name, name): excerpt(judging.numpy_of(cut.inputs[name])) for name in names}
+    inputs = [[new.get(name, name), codes[name]] for name in names]
     return {"source": text, "imports": imports, "inputs": inputs, "facts": shapes, "values": values}, ()
 
 
