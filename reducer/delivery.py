@@ -28,7 +28,7 @@ START_SECONDS = 60.0
 SCRIPT = "repro_script"
 FAILS = 1
 # What every script then prints, within its last bytes.
-THERE, MOST_SAID = b"the bug is there", 1 << 16
+WORDS, MOST_SAID = b"the bug is there", 1 << 16
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _showing(script: Path, seconds: float, place: Place, meanwhile: Callable[[],
             except subprocess.TimeoutExpired:
                 return False
             # Python itself ends with the same code where a script breaks.
-            return ended.returncode == FAILS and THERE in _end_of(said)
+            return ended.returncode == FAILS and WORDS in _end_of(said)
 
     with ThreadPoolExecutor(TIMES) as pool:
         running = [pool.submit(once, number) for number in range(TIMES)]

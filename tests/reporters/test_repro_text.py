@@ -17,6 +17,7 @@ import onnx
 import onnx.parser
 import pytest
 
+from reducer.delivery import WORDS
 from reducer.finding import Feed, Reproduction
 from reporters.literals import expression, literal
 from tests.reporters.builders import (
@@ -216,3 +217,9 @@ def test_a_path_of_this_machine_is_no_fragment() -> None:
 def test_the_model_stands_as_text_in_one_header_line() -> None:
     printed = onnx.printer.to_text(onnx.parser.parse_model(NO_KERNEL))
     assert HEAD.strip() in script_of(replace(LOAD, model_text=printed))
+
+
+@pytest.mark.parametrize("form", forms())
+def test_every_form_says_that_the_bug_is_there(form: str) -> None:
+    """Its runs are counted by these words."""
+    assert WORDS.decode() in script_of(forms()[form])

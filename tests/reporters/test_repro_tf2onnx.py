@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reducer.delivery import WORDS
 from reducer.finding import Feed, Probe, Reproduction, Suspect
 from reporters.shareable import shareable
 from tests.reporters.builders import finding_of, run_text, script_of
@@ -99,7 +100,9 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_script_of_one_node_has_less_than_forty_lines(form: str) -> None:
-    assert len(script_of(FORMS[form]).splitlines()) < 40
+    text = script_of(FORMS[form])
+    assert len(text.splitlines()) < 40
+    assert WORDS.decode() in text
 
 
 # Packages that stand in for the real ones: what the two sides say is written into them.
