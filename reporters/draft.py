@@ -118,8 +118,7 @@ def _shrinking(facts: Facts) -> Iterator[Sections]:
     documents = ReproScript().render(facts.finding)
     script = documents[0].text if documents else None
     graph = facts.reduced.text
-    repro = facts.finding.reproduction
-    if script and graph and (compact(graph) in script or (repro is not None and repro.model_code == graph)):
+    if script and graph and (facts.finding.source.kind != "onnx" or compact(graph) in script):
         graph = None  # the script shows it
     yield Sections(script, graph)
     yield Sections(script, graph, ladder=False)

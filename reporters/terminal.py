@@ -30,8 +30,9 @@ def print_summary(finding: Finding, console: Console, folder: Path) -> None:
     _row(console, "", one_line(failure.message, 200))
     for number, suspect in enumerate(finding.suspects[:SUSPECTS]):
         node = f" [{suspect.node}]" if suspect.node else ""
-        said = suspect.evidence + (f"; called at {suspect.line}" if suspect.line else "")
-        _row(console, "suspect" if number == 0 else "", f"{suspect.name}{node}: {one_line(said, 170)}")
+        _row(console, "suspect" if number == 0 else "", f"{suspect.name}{node}: {one_line(suspect.evidence, 170)}")
+        if suspect.line:
+            _row(console, "", f"called at {one_line(suspect.line, 160)}")
     if reduced.text:
         _graph(console, reduced.text)
     _proofs(finding, console)
