@@ -283,4 +283,4 @@ def test_the_script_of_a_sample_shows_it_in_fresh_processes(name: str, tf_host: 
     text = (tmp_path / "out" / "repro.py").read_text()
     assert "reducer" not in text
     if name == "tf_onehot_padding":
-        assert np.load(tmp_path / "out" / "inputs.npz").files == ["previous"]
+        assert np.load(tmp_path / "out" / "inputs.npz").files == ["x_0"]
